@@ -1,0 +1,70 @@
+#pragma once
+
+#include <linformer/core/workspace.hpp>
+#include <linformer/kernels/attend_tile.hpp>
+
+namespace linformer::inline LINFORMER_ABI {
+
+/// E·X for a matrix of your own: the first m columns of E (k × n) times X (m × c), m ≤ n.
+/// @throws Error sequence_too_long if X has more rows than E columns
+template <class E, class X>
+  requires MatrixExpression<X, typename E::Scalar>
+[[nodiscard]] Matrix<typename E::Scalar> project(const Eigen::MatrixBase<E>& e, const Eigen::MatrixBase<X>& x) {
+  using T = typename E::Scalar;
+  detail::require(x.rows() <= e.cols(), ErrorCode::sequence_too_long, "x",
+                  "at most " + std::to_string(e.cols()) + " rows, the columns of E", std::to_string(x.rows()));
+  const Matrix<T> columns = e.leftCols(x.rows());
+  const Matrix<T> features = x;
+  Matrix<T> result(e.rows(), x.cols());
+  multiply<T>(columns, features, result);
+  return result;
+}
+
+/// Attention of one head over rows as they are, no weights: softmax(Q·Kᵀ/√d)·V (Eq. 2).
+/// @param q queries × d, @param k keys × d, @param v keys × d_v. @return queries × d_v; zero where there are no keys
+/// @throws Error shape_mismatch
+template <class Q, class K, class V>
+  requires(MatrixExpression<K, typename Q::Scalar> && MatrixExpression<V, typename Q::Scalar>)
+[[nodiscard]] Matrix<typename Q::Scalar> attend(const Eigen::MatrixBase<Q>& q, const Eigen::MatrixBase<K>& k,
+                                                const Eigen::MatrixBase<V>& v) {
+  using T = typename Q::Scalar;
+  constexpr Index rows = 128, columns = 512;
+  detail::require_shape("k", k.rows(), k.cols(), k.rows(), q.cols());
+  detail::require_shape("v", v.rows(), v.cols(), k.rows(), v.cols());
+  const Matrix<T> queries = q;
+  const Matrix<T> keys = k / std::sqrt(static_cast<T>(q.cols()));
+  const Matrix<T> values = v;
+  Matrix<T> result = Matrix<T>::Zero(q.rows(), v.cols());
+  if (keys.rows() == 0) return result;
+  Workspace workspace;
+  AttendTile<T> tile(std::min(rows, q.rows()), std::min(columns, k.rows()), workspace);
+  for (Index row = 0; row < q.rows(); row += rows) {
+    const Index count = std::min(rows, q.rows() - row);
+    MatrixRef<T> out = result.middleRows(row, count);
+    tile.begin(count);
+    for (Index key = 0; key < k.rows(); key += columns) {
+      const Index taken = std::min(columns, k.rows() - key);
+      tile.absorb(queries.middleRows(row, count), keys.middleRows(key, taken), values.middleRows(key, taken), nullptr,
+                  out, [](const auto&, const auto&) {});
+    }
+    tile.finish(out);
+  }
+  return result;
+}
+
+/// Linformer attention of one head as the paper writes it (Eq. 7): softmax(Q·(E·K)ᵀ/√d)·(F·V). Fewer keys than E has
+/// columns use its first ones.
+/// @param q queries × d, @param k m × d, @param v m × d_v, @param e k × n, @param f k × n, m ≤ n
+/// @throws Error shape_mismatch or sequence_too_long
+template <class Q, class K, class V, class E, class F>
+  requires(MatrixExpression<K, typename Q::Scalar> && MatrixExpression<V, typename Q::Scalar> &&
+           MatrixExpression<E, typename Q::Scalar> && MatrixExpression<F, typename Q::Scalar>)
+[[nodiscard]] Matrix<typename Q::Scalar> attend(const Eigen::MatrixBase<Q>& q, const Eigen::MatrixBase<K>& k,
+                                                const Eigen::MatrixBase<V>& v, const Eigen::MatrixBase<E>& e,
+                                                const Eigen::MatrixBase<F>& f) {
+  detail::require_shape("f", f.rows(), f.cols(), e.rows(), e.cols());
+  detail::require_shape("v", v.rows(), v.cols(), k.rows(), v.cols());
+  return attend(q, project(e, k), project(f, v));
+}
+
+}  // namespace linformer::inline LINFORMER_ABI

@@ -1,0 +1,205 @@
+#pragma once
+
+#include <linformer/attention/project_context.hpp>
+#include <linformer/attention/softmax_attention.hpp>
+
+namespace linformer::inline LINFORMER_ABI {
+
+/// One attention layer without its E and F, which it is handed at each call: they belong to the model's
+/// `ProjectionSet`, so that layers may share them. Const calls with workspaces of their own may run at the same time.
+template <Scalar T>
+class AttentionBlock {
+ public:
+  AttentionBlock() = default;
+
+  /// W_Q, W_K, W_V, W_O are drawn by Glorot and Bengio (2010), uniform in ±√(6/(in + out)); biases are zero.
+  /// @throws Error invalid_configuration, size_overflow or unsupported
+  AttentionBlock(const AttentionConfig& config, std::uint64_t seed)
+      : config_(resolved(config)), weights_(AttentionWeights<T>::zeros(config_)) {
+    const RandomStream stream(seed);
+    for_each_parameter([&](const std::string& name, Shape shape, std::span<T> values) {
+      if (shape.size() != 2) return;
+      fill_symmetric_uniform(values, stream.derive(name), std::sqrt(T{6} / static_cast<T>(shape[0] + shape[1])));
+    });
+  }
+
+  /// The configuration with its defaults filled in.
+  [[nodiscard]] const AttentionConfig& config() const { return config_; }
+  [[nodiscard]] const AttentionWeights<T>& weights() const { return weights_; }
+  [[nodiscard]] AttentionWeights<T>& weights() { return weights_; }
+
+  /// f(name, shape, values): `query.weight`, `query.bias`, `key.…`, `value.…`, `projected_key.bias`,
+  /// `projected_value.bias`, `output.dense.weight`, `output.dense.bias`, those that exist.
+  template <class Visitor>
+  void for_each_parameter(Visitor&& visitor) {
+    weights_.for_each_parameter(visitor);
+  }
+  template <class Visitor>
+  void for_each_parameter(Visitor&& visitor) const {
+    weights_.for_each_parameter(visitor);
+  }
+
+  /// What a call on one sequence costs, and the order that it takes.
+  [[nodiscard]] Plan plan(const LayerProjections<T>& projections, Index queries, Index context) const {
+    AttentionShape shape{.queries = queries,
+                         .context = context,
+                         .model_width = config_.model_width,
+                         .context_width = config_.context_width,
+                         .heads = config_.heads,
+                         .head_width = config_.head_width};
+    if (!projections.key.empty()) {
+      for (const auto* projection : projections.key) shape.projected_length += static_cast<double>(projection->rows());
+      shape.projected_length /= static_cast<double>(config_.heads);
+      shape.commutes = projections.key.front()->commutes();
+      shape.dense = !projections.key.front()->local();
+      const ContextStreams<T> streams(Order::reassociated, projections, config_.context_width, config_.head_width);
+      shape.distinct_projections = static_cast<Index>(streams.streams().size());
+    }
+    return make_plan(shape);
+  }
+
+  /// A projected context without tokens, to be accumulated in the given order.
+  /// @throws Error unsupported if a projection does not commute and the order is reassociated
+  [[nodiscard]] ProjectedContext<T> empty_context(const LayerProjections<T>& projections, Order order) const {
+    return streams(projections, order).empty_context();
+  }
+
+  /// Adds a chunk of the context's tokens to what was seen of it.
+  /// @param tokens positions of the chunk's rows; @param rows chunk × context width
+  /// @throws Error shape_mismatch, sequence_too_long
+  void accumulate(const LayerProjections<T>& projections, const Positions& tokens, const ConstMatrixRef<T>& rows,
+                  ProjectedContext<T>& context, ThreadPool& pool, Workspace& workspace) const {
+    detail::require_shape("context", rows.rows(), rows.cols(), tokens.count, config_.context_width);
+    require_length(tokens);
+    accumulate_context(weights_, streams(projections, context.order()), config_.sequence_length, tokens, rows, context,
+                       pool, workspace);
+  }
+
+  /// K̄ and V̄ of a projected context.
+  [[nodiscard]] KeysValues<T> keys_values(const LayerProjections<T>& projections, const ProjectedContext<T>& context,
+                                          ThreadPool& pool) const {
+    return finish_context(weights_, projections, streams(projections, context.order()), context, config_.head_width,
+                          pool);
+  }
+
+  /// Attention of the rows of one sequence to keys and values made before.
+  /// @param positions of the queries, @param x queries × D, @param y queries × D
+  /// @throws Error shape_mismatch, aliasing
+  void attend(const KeysValues<T>& keys_values, const Positions& positions, const ConstMatrixRef<T>& x, MatrixRef<T> y,
+              const WeightsRequest<T>& request, ThreadPool& pool, Workspace& workspace) const {
+    detail::require_shape("x", x.rows(), x.cols(), positions.count, config_.model_width);
+    detail::require_shape("y", y.rows(), y.cols(), x.rows(), config_.model_width);
+    detail::require_shape("keys", keys_values.keys.rows(), keys_values.keys.cols(), keys_values.keys.rows(),
+                          config_.heads * config_.head_width);
+    require_apart(x, y, "x");
+    attend_queries(weights_, keys_values, positions, x, y, request, pool, workspace);
+  }
+
+  /// Attention of the rows of x, sequence by sequence, to those of the context.
+  /// @param x rows × D, @param context rows × context width, each with its layout; @param y rows × D
+  /// @throws Error shape_mismatch, sequence_too_long, aliasing, unsupported
+  void forward(const LayerProjections<T>& projections, const ConstMatrixRef<T>& x, const BatchLayout& x_layout,
+               const ConstMatrixRef<T>& context, const BatchLayout& context_layout, MatrixRef<T> y,
+               const ForwardOptions<T>& options) const {
+    check(x, x_layout, context, context_layout, y);
+    const Index sequences = x_layout.sequences();
+    const CallResources resources(options);
+    ThreadPool& pool = resources.pool();
+    Workspace& workspace = resources.workspace();
+    std::vector<Matrix<T>> probabilities;
+    const auto heads = static_cast<std::size_t>(config_.heads);
+    if (options.probabilities != nullptr) {
+      for (Index b = 0; b < sequences; ++b) {
+        for (std::size_t head = 0; head < heads; ++head) {
+          const Index columns = projections.key.empty() ? context_layout.positions(b).extent() : projections.key[head]->rows();
+          probabilities.push_back(Matrix<T>::Zero(x_layout.length(b), columns));
+        }
+      }
+    }
+    const auto one_sequence = [&](Index b, ThreadPool& threads, Workspace& scratch) {
+      WeightsRequest<T> request{{}, options.dropout, config_.dropout, static_cast<std::uint64_t>(b)};
+      if (!probabilities.empty()) {
+        request.probabilities = std::span(probabilities).subspan(static_cast<std::size_t>(b) * heads, heads);
+      }
+      forward_sequence(projections, x.middleRows(x_layout.offset(b), x_layout.length(b)), x_layout.positions(b),
+                       context.middleRows(context_layout.offset(b), context_layout.length(b)),
+                       context_layout.positions(b), y.middleRows(x_layout.offset(b), x_layout.length(b)), request,
+                       options.order, threads, scratch);
+    };
+    if (sequences >= pool.threads() && pool.threads() > 1) {
+      workspace.reserve_workers(pool.threads());
+      pool.run(sequences, [&](Index b, Index worker) {
+        ThreadPool alone(1);
+        one_sequence(b, alone, workspace.worker(worker));
+      });
+    } else {
+      for (Index b = 0; b < sequences; ++b) one_sequence(b, pool, workspace);
+    }
+    if (options.probabilities != nullptr) *options.probabilities = std::move(probabilities);
+  }
+
+ private:
+  void forward_sequence(const LayerProjections<T>& projections, const ConstMatrixRef<T>& x, const Positions& queries,
+                        const ConstMatrixRef<T>& context, const Positions& tokens, MatrixRef<T> y,
+                        const WeightsRequest<T>& request, const std::optional<Order>& order, ThreadPool& pool,
+                        Workspace& workspace) const {
+    if (x.rows() == 0) return;
+    if (config_.mechanism == Mechanism::linformer) {
+      const Order chosen = order.value_or(plan(projections, x.rows(), context.rows()).order);
+      const ContextStreams<T> layer_streams = streams(projections, chosen);
+      ProjectedContext<T> projected = layer_streams.empty_context();
+      accumulate_context(weights_, layer_streams, config_.sequence_length, tokens, context, projected, pool, workspace);
+      const KeysValues<T> keys_values =
+          finish_context(weights_, projections, layer_streams, projected, config_.head_width, pool);
+      attend_queries(weights_, keys_values, queries, x, y, request, pool, workspace);
+      return;
+    }
+    const KeysValues<T> keys_values =
+        keys_values_of_tokens(weights_, context, tokens, config_.heads, pool);
+    if (config_.mechanism == Mechanism::softmax && context.rows() != 0) {
+      attend_materialised(weights_, keys_values, queries, x, y, request, pool, workspace);
+    } else {
+      attend_queries(weights_, keys_values, queries, x, y, request, pool, workspace);
+    }
+  }
+
+  [[nodiscard]] ContextStreams<T> streams(const LayerProjections<T>& projections, Order order) const {
+    detail::require(config_.mechanism == Mechanism::linformer, ErrorCode::unsupported, "projected context",
+                    "Mechanism::linformer", "softmax attention, which keeps every token");
+    detail::require(order == Order::direct || projections.key.front()->commutes(), ErrorCode::unsupported, "order",
+                    "Order::direct, as this projection does not commute with features", "Order::reassociated");
+    return ContextStreams<T>(order, projections, config_.context_width, config_.head_width);
+  }
+
+  void require_length(const Positions& tokens) const {
+    detail::require(tokens.extent() <= config_.sequence_length, ErrorCode::sequence_too_long, "context",
+                    "at most sequence_length = " + std::to_string(config_.sequence_length) + " tokens",
+                    std::to_string(tokens.extent()));
+  }
+
+  void check(const ConstMatrixRef<T>& x, const BatchLayout& x_layout, const ConstMatrixRef<T>& context,
+             const BatchLayout& context_layout, const MatrixRef<T>& y) const {
+    detail::require_shape("x", x.rows(), x.cols(), x_layout.rows(), config_.model_width);
+    detail::require_shape("context", context.rows(), context.cols(), context_layout.rows(), config_.context_width);
+    detail::require_shape("y", y.rows(), y.cols(), x.rows(), config_.model_width);
+    detail::require(x_layout.sequences() == context_layout.sequences(), ErrorCode::shape_mismatch, "context",
+                    std::to_string(x_layout.sequences()) + " sequences", std::to_string(context_layout.sequences()));
+    for (Index b = 0; b < context_layout.sequences(); ++b) require_length(context_layout.positions(b));
+    require_apart(x, y, "x");
+    require_apart(context, y, "the context");
+  }
+
+  static void require_apart(const ConstMatrixRef<T>& input, const MatrixRef<T>& y, const char* name) {
+    if (input.size() == 0 || y.size() == 0) return;
+    const std::less<const T*> before;
+    const T* input_end = input.data() + (input.rows() - 1) * input.outerStride() + input.cols();
+    const T* y_end = y.data() + (y.rows() - 1) * y.outerStride() + y.cols();
+    detail::require(!before(input.data(), y_end) || !before(y.data(), input_end), ErrorCode::aliasing, "y",
+                    std::string("memory apart from ") + name, "overlapping memory");
+  }
+
+  AttentionConfig config_{};
+  AttentionWeights<T> weights_{};
+};
+
+}  // namespace linformer::inline LINFORMER_ABI

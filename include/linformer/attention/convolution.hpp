@@ -1,0 +1,47 @@
+#pragma once
+
+#include <linformer/attention/projection_concept.hpp>
+
+namespace linformer::inline LINFORMER_ABI {
+
+/// A convolution over the sequence, kernel and stride s = n/k, one kernel for all features: row i is
+/// Σⱼ weight(j)·x(i·s + j) over the present tokens of its window.
+template <Scalar T>
+struct Convolution : Windows {
+  static constexpr bool commutes = true;
+  static constexpr bool local = true;
+  static constexpr Reduction reduction = Reduction::sum;
+
+  Vector<T> weight;  ///< s
+
+  void accumulate(const Positions& tokens, const ConstMatrixRef<T>& features, MatrixRef<T> out, Vector<T>* ones,
+                  Workspace& /*workspace*/) const {
+    for (Index j = 0; j < tokens.count; ++j) {
+      const Index row = row_of(tokens[j]);
+      const T w = weight(tokens[j] - first(row));
+      out.row(row) += w * features.row(j);
+      if (ones != nullptr) (*ones)(row) += w;
+    }
+  }
+};
+
+/// A convolution with one kernel for each of the d features of a head, hence on K and V only.
+template <Scalar T>
+struct DepthwiseConvolution : Windows {
+  static constexpr bool commutes = false;
+  static constexpr bool local = true;
+  static constexpr Reduction reduction = Reduction::sum;
+
+  Matrix<T> weight;  ///< d × s
+
+  /// @param features count × d
+  void accumulate(const Positions& tokens, const ConstMatrixRef<T>& features, MatrixRef<T> out, Vector<T>* /*ones*/,
+                  Workspace& /*workspace*/) const {
+    for (Index j = 0; j < tokens.count; ++j) {
+      const Index row = row_of(tokens[j]);
+      out.row(row) += weight.col(tokens[j] - first(row)).transpose().cwiseProduct(features.row(j));
+    }
+  }
+};
+
+}  // namespace linformer::inline LINFORMER_ABI

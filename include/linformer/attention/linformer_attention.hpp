@@ -1,0 +1,241 @@
+#pragma once
+
+#include <linformer/attention/attention_block.hpp>
+
+namespace linformer::inline LINFORMER_ABI {
+
+/// Multi-head Linformer attention (Eq. 7) with E and F of its own: an `AttentionBlock` and a `ProjectionSet` of one
+/// layer. `Mechanism::softmax` and `Mechanism::softmax_tiled` give standard attention of the same weights and interface.
+///
+/// A masked token has no influence, whatever it holds. A row of y whose query is absent is zero; a context without
+/// tokens gives the output bias. Const calls with workspaces of their own may run at the same time.
+template <Scalar T>
+class LinformerAttention {
+ public:
+  LinformerAttention() = default;
+
+  /// @throws Error invalid_configuration, size_overflow or unsupported
+  LinformerAttention(const AttentionConfig& config, std::uint64_t seed) : block_(config, seed) {
+    const AttentionConfig& full = block_.config();
+    if (full.mechanism != Mechanism::linformer) return;
+    detail::require_config(!full.projected_length.list().empty(), "projected_length", "a length or a list of them", 0);
+    projections_ = ProjectionSet<T>({.layers = 1,
+                                     .heads = full.heads,
+                                     .head_width = full.head_width,
+                                     .sequence_length = full.sequence_length,
+                                     .projected_length = full.projected_length,
+                                     .sharing = full.sharing,
+                                     .projection = full.projection},
+                                    seed);
+  }
+
+  /// The configuration with its defaults filled in.
+  [[nodiscard]] const AttentionConfig& config() const { return block_.config(); }
+  [[nodiscard]] const AttentionBlock<T>& block() const { return block_; }
+  [[nodiscard]] AttentionBlock<T>& block() { return block_; }
+  [[nodiscard]] const ProjectionSet<T>& projections() const { return projections_; }
+  [[nodiscard]] ProjectionSet<T>& projections() { return projections_; }
+
+  /// f(name, shape, values) for every weight, those of the block, then those of its projections.
+  template <class Visitor>
+  void for_each_parameter(Visitor&& visitor) {
+    block_.for_each_parameter(visitor);
+    projections_.for_each_parameter(visitor);
+  }
+  template <class Visitor>
+  void for_each_parameter(Visitor&& visitor) const {
+    block_.for_each_parameter(visitor);
+    projections_.for_each_parameter(visitor);
+  }
+
+  /// What a call with these numbers of tokens costs, and the order that it takes.
+  [[nodiscard]] Plan plan(Index queries, Index context) const { return block_.plan(layer(), queries, context); }
+  [[nodiscard]] Plan plan(Index tokens) const { return plan(tokens, tokens); }
+
+  /// Self-attention of one sequence. @param x tokens × D, any Eigen expression. @return tokens × D
+  template <MatrixExpression<T> X>
+  [[nodiscard]] Matrix<T> operator()(const X& x) const {
+    Matrix<T> y;
+    forward(x, y);
+    return y;
+  }
+
+  /// Cross-attention of one sequence. @param x queries × D, @param context tokens × context width. @return queries × D
+  template <MatrixExpression<T> X, MatrixExpression<T> C>
+  [[nodiscard]] Matrix<T> operator()(const X& x, const C& context) const {
+    const ConstMatrixRef<T> rows(context);
+    Matrix<T> y;
+    forward(x, y, {.context = rows});
+    return y;
+  }
+
+  /// Self-attention of a ragged batch.
+  [[nodiscard]] Batch<T> operator()(const Batch<T>& x) const {
+    Batch<T> y;
+    forward(x, y);
+    return y;
+  }
+
+  /// Cross-attention of ragged batches of equally many sequences.
+  [[nodiscard]] Batch<T> operator()(const Batch<T>& x, const Batch<T>& context) const {
+    Batch<T> y;
+    forward(x, y, {.context = context});
+    return y;
+  }
+
+  /// One sequence, into a matrix that is resized where it does not fit.
+  void forward(const ConstMatrixRef<T>& x, Matrix<T>& y, const ForwardOptions<T>& options = {}) const {
+    y.resize(x.rows(), config().model_width);
+    forward_into(x, y, options);
+  }
+
+  /// One sequence, into caller's memory. @param y tokens × D
+  void forward(const ConstMatrixRef<T>& x, MatrixRef<T> y, const ForwardOptions<T>& options = {}) const {
+    forward_into(x, y, options);
+  }
+
+  /// A ragged batch; masks are in its layout already.
+  void forward(const Batch<T>& x, Batch<T>& y, const ForwardOptions<T>& options = {}) const {
+    detail::require(!options.mask && !options.context_mask, ErrorCode::unsupported, "mask",
+                    "none beside a ragged batch, whose layout says which tokens are present", "a mask");
+    detail::require(!options.context || options.context.layout() != nullptr, ErrorCode::shape_mismatch, "context",
+                    "a ragged batch, as x is one", "rows of one sequence");
+    y.layout = x.layout;
+    y.rows.resize(x.rows.rows(), config().model_width);
+    if (options.context) {
+      block_.forward(layer(), x.rows, x.layout, options.context.rows().map(), *options.context.layout(), y.rows,
+                     options);
+    } else {
+      block_.forward(layer(), x.rows, x.layout, x.rows, x.layout, y.rows, options);
+    }
+  }
+
+  /// A projected context without tokens, for documents that arrive in chunks or exceed memory. Its order is what the
+  /// planner chooses for a context of n tokens unless it is given.
+  [[nodiscard]] ProjectedContext<T> empty_context(std::optional<Order> order = {}) const {
+    return block_.empty_context(layer(), order.value_or(plan(config().sequence_length).order));
+  }
+
+  /// Adds a chunk to what was seen of a context: the first pass of the streamed form.
+  /// @param chunk tokens × context width
+  /// @param first position of the chunk's first token; by default where the last chunk ended
+  /// @param options threads, pool, workspace and mask (1 × rows of the chunk) are used
+  /// @throws Error shape_mismatch, sequence_too_long
+  void accumulate(ProjectedContext<T>& context, const ConstMatrixRef<T>& chunk, std::optional<Index> first = {},
+                  const ForwardOptions<T>& options = {}) const {
+    const CallResources resources(options);
+    const Index begin = first.value_or(context.extent());
+    if (!options.mask) {
+      block_.accumulate(layer(), {begin, chunk.rows()}, chunk, context, resources.pool(), resources.workspace());
+      return;
+    }
+    const PresentRows present(chunk, options.mask, "mask");
+    std::vector<Index> positions(static_cast<std::size_t>(present.rows().rows()));
+    for (Index i = 0; i < present.rows().rows(); ++i) {
+      positions[static_cast<std::size_t>(i)] = begin + present.layout().positions(0)[i];
+    }
+    block_.accumulate(layer(), {0, present.rows().rows(), positions.data()}, present.rows(), context, resources.pool(),
+                      resources.workspace());
+  }
+
+  /// K̄ and V̄ of a projected context, O(k·h·d).
+  [[nodiscard]] KeysValues<T> keys_values(const ProjectedContext<T>& context) const {
+    ThreadPool alone(1);
+    return block_.keys_values(layer(), context, alone);
+  }
+
+  /// Attention of a chunk of queries to a projected context: the second pass of the streamed form.
+  /// @param x queries × D, @param y queries × D
+  /// @param first position of the first query, which only dropout looks at
+  /// @param options threads, pool, workspace and dropout are used
+  /// @throws Error shape_mismatch, aliasing
+  void attend(const ConstMatrixRef<T>& x, const KeysValues<T>& keys_values, MatrixRef<T> y, Index first = 0,
+              const ForwardOptions<T>& options = {}) const {
+    const CallResources resources(options);
+    block_.attend(keys_values, {first, x.rows()}, x, y, {{}, options.dropout, config().dropout}, resources.pool(),
+                  resources.workspace());
+  }
+
+ private:
+  /// The rows of one sequence that a mask leaves, copied only where the mask has holes.
+  class PresentRows {
+   public:
+    PresentRows(const ConstMatrixRef<T>& all, const MaskView& mask, const char* name)
+        : all_(all), layout_(BatchLayout::single(all.rows())) {
+      if (!mask) return;
+      if (mask.sequences() == all.rows() && mask.length() == all.rows() && all.rows() > 1) {
+        throw Error(ErrorCode::unsupported, name,
+                    "1 x " + std::to_string(all.rows()) + ": projected rows mix all tokens, so Linformer cannot mask "
+                    "single pairs of query and key",
+                    detail::shape_text(mask.sequences(), mask.length()));
+      }
+      detail::require_shape(name, mask.sequences(), mask.length(), 1, all.rows());
+      layout_ = BatchLayout::from_mask(mask);
+      const Positions positions = layout_.positions(0);
+      if (positions.list == nullptr) return;
+      gathered_.resize(positions.count, all.cols());
+      for (Index i = 0; i < positions.count; ++i) gathered_.row(i) = all.row(positions[i]);
+    }
+
+    [[nodiscard]] const BatchLayout& layout() const { return layout_; }
+    [[nodiscard]] bool has_holes() const { return layout_.positions(0).list != nullptr; }
+    [[nodiscard]] bool all_present() const { return layout_.rows() == all_.rows(); }
+    [[nodiscard]] ConstMatrixRef<T> rows() const {
+      return has_holes() ? ConstMatrixRef<T>(gathered_) : ConstMatrixRef<T>(all_.topRows(layout_.rows()));
+    }
+
+   private:
+    const ConstMatrixRef<T>& all_;
+    BatchLayout layout_;
+    Matrix<T> gathered_;
+  };
+
+  void forward_into(const ConstMatrixRef<T>& x, MatrixRef<T> y, const ForwardOptions<T>& options) const {
+    detail::require(options.context.layout() == nullptr, ErrorCode::shape_mismatch, "context",
+                    "rows of one sequence, as x is one", "a ragged batch");
+    detail::require(options.context || !options.context_mask, ErrorCode::unsupported, "context_mask",
+                    "none without a context: mask holds for queries and keys of self-attention", "a mask");
+    detail::require_shape("y", y.rows(), y.cols(), x.rows(), config().model_width);
+    const PresentRows queries(x, options.mask, "mask");
+    if (options.context) {
+      const ConstMatrixRef<T> rows(options.context.rows().map());
+      forward_present(queries, PresentRows(rows, options.context_mask, "context_mask"), rows.rows(), y, options);
+    } else {
+      forward_present(queries, queries, x.rows(), y, options);
+    }
+  }
+
+  void forward_present(const PresentRows& queries, const PresentRows& context, Index context_rows, MatrixRef<T> y,
+                       const ForwardOptions<T>& options) const {
+    const Positions positions = queries.layout().positions(0);
+    const auto forward_rows = [&](MatrixRef<T> out) {
+      block_.forward(layer(), queries.rows(), queries.layout(), context.rows(), context.layout(), out, options);
+    };
+    if (queries.has_holes()) {
+      Matrix<T> present(positions.count, y.cols());
+      forward_rows(present);
+      y.setZero();
+      for (Index i = 0; i < positions.count; ++i) y.row(positions[i]) = present.row(i);
+    } else {
+      forward_rows(y.topRows(positions.count));
+      y.bottomRows(y.rows() - positions.count).setZero();
+    }
+    if (options.probabilities == nullptr) return;
+    for (Matrix<T>& p : *options.probabilities) {
+      const Index columns = config().mechanism == Mechanism::linformer ? p.cols() : context_rows;
+      if (queries.all_present() && p.cols() == columns) continue;
+      Matrix<T> whole = Matrix<T>::Zero(y.rows(), columns);
+      for (Index i = 0; i < positions.count; ++i) whole.row(positions[i]).head(p.cols()) = p.row(i);
+      p = std::move(whole);
+    }
+  }
+
+  [[nodiscard]] LayerProjections<T> layer() const {
+    return config().mechanism == Mechanism::linformer ? projections_.layer(0) : LayerProjections<T>{};
+  }
+
+  AttentionBlock<T> block_;
+  ProjectionSet<T> projections_;
+};
+
+}  // namespace linformer::inline LINFORMER_ABI

@@ -1,0 +1,151 @@
+#pragma once
+
+#include <linformer/attention/projection.hpp>
+
+#include <numeric>
+#include <vector>
+
+namespace linformer::inline LINFORMER_ABI {
+
+/// The two things that a head projects.
+enum class Side { key, value };
+
+/// The sequence projections of all layers of a model.
+struct ProjectionSetConfig {
+  Index layers = 1;                    ///< L
+  Index heads = 0;                     ///< h
+  Index head_width = 0;                ///< d, needed by depthwise convolution
+  Index sequence_length = 0;           ///< n
+  ProjectedLength projected_length{};  ///< k
+  Sharing sharing = Sharing::headwise;
+  ProjectionConfig projection{};
+};
+
+/// The projections that one attention layer sees: those of its heads, owned elsewhere.
+template <Scalar T>
+struct LayerProjections {
+  std::vector<const Projection<T>*> key, value;  ///< one for each head
+};
+
+/// Owns the distinct projections of a model and maps (layer, head, key | value) to one of them: 2·L·h, 2·L, L or 1 of
+/// them without sharing and with headwise, key-value and layerwise sharing (Section 4). A plain value: copies are deep.
+template <Scalar T>
+class ProjectionSet {
+ public:
+  ProjectionSet() = default;
+
+  /// Weights are drawn N(0, 1/n), so that K̄ is as large as K; convolutions start as the mean of their window.
+  /// @throws Error invalid_configuration or size_overflow
+  ProjectionSet(const ProjectionSetConfig& config, std::uint64_t seed) : config_(config) {
+    detail::require_config(config.layers >= 1, "layers", "at least 1", config.layers);
+    detail::require_config(config.heads >= 1, "heads", "at least 1", config.heads);
+    const bool by_head = config.sharing == Sharing::none;
+    const bool by_layer = config.sharing != Sharing::layerwise;
+    const bool by_side = config.sharing == Sharing::none || config.sharing == Sharing::headwise;
+    const RandomStream stream = RandomStream(seed).derive("projections");
+    for (Index layer = 0; layer < (by_layer ? config.layers : 1); ++layer) {
+      for (Index head = 0; head < (by_head ? config.heads : 1); ++head) {
+        // E and F of a fixed projection are one draw (Theorem 2): the stream does not depend on the side.
+        const RandomStream draw = stream.derive(static_cast<std::uint64_t>(layer), static_cast<std::uint64_t>(head));
+        for (int side = 0; side < (by_side ? 2 : 1); ++side) {
+          distinct_.push_back(make_projection<T>(config.projection, length(layer, head), config.sequence_length,
+                                                 config.head_width, draw));
+          std::string name = "projections";
+          if (by_layer) name += "." + std::to_string(layer);
+          if (by_head) name += "." + std::to_string(head);
+          if (by_side) name += side == 0 ? ".key" : ".value";
+          names_.push_back(std::move(name));
+        }
+      }
+    }
+    initialise(RandomStream(seed));
+  }
+
+  [[nodiscard]] const ProjectionSetConfig& config() const { return config_; }
+  /// Number of distinct projections.
+  [[nodiscard]] Index distinct() const { return static_cast<Index>(distinct_.size()); }
+
+  /// The projection of a head's keys (E) or values (F).
+  [[nodiscard]] const Projection<T>& projection(Index layer, Index head, Side side) const {
+    return distinct_[index(layer, head, side)];
+  }
+  [[nodiscard]] Projection<T>& projection(Index layer, Index head, Side side) {
+    return distinct_[index(layer, head, side)];
+  }
+
+  /// What the block of a layer needs. Valid as long as this set neither moves nor ends.
+  [[nodiscard]] LayerProjections<T> layer(Index layer) const {
+    LayerProjections<T> view;
+    for (Index head = 0; head < config_.heads; ++head) {
+      view.key.push_back(&projection(layer, head, Side::key));
+      view.value.push_back(&projection(layer, head, Side::value));
+    }
+    return view;
+  }
+
+  /// f(name, shape, values): `projections[.layer][.head][.key|.value].weight` and `.bias`, shared indices left out.
+  template <class Visitor>
+  void for_each_parameter(Visitor&& visitor) {
+    for (std::size_t i = 0; i < distinct_.size(); ++i) distinct_[i].for_each_parameter(names_[i], visitor);
+  }
+  template <class Visitor>
+  void for_each_parameter(Visitor&& visitor) const {
+    for (std::size_t i = 0; i < distinct_.size(); ++i) distinct_[i].for_each_parameter(names_[i], visitor);
+  }
+
+ private:
+  /// k of a layer and head. @throws Error invalid_configuration if the list fits neither layers nor heads.
+  [[nodiscard]] Index length(Index layer, Index head) const {
+    const std::vector<Index>& list = config_.projected_length.list();
+    const auto size = static_cast<Index>(list.size());
+    const auto at = [&](Index i) { return list[static_cast<std::size_t>(i)]; };
+    if (size == 1) return at(0);
+    const bool by_layer = size == config_.layers;
+    const bool by_layer_and_head = size == config_.layers * config_.heads;
+    detail::require_config(by_layer || by_layer_and_head, "projected_length",
+                           "1 number, one a layer (" + std::to_string(config_.layers) + ") or one a layer and head (" +
+                               std::to_string(config_.layers * config_.heads) + ")",
+                           size);
+    if (by_layer) {
+      detail::require_config(config_.sharing != Sharing::layerwise, "projected_length",
+                             "1 number with layerwise sharing", size);
+      return at(layer);
+    }
+    detail::require_config(config_.sharing == Sharing::none, "projected_length",
+                           "1 number or one a layer where heads share their projections", size);
+    return at(layer * config_.heads + head);
+  }
+
+  [[nodiscard]] std::size_t index(Index layer, Index head, Side side) const {
+    detail::require_config(layer >= 0 && layer < config_.layers, "layer", "below " + std::to_string(config_.layers),
+                           layer);
+    detail::require_config(head >= 0 && head < config_.heads, "head", "below " + std::to_string(config_.heads), head);
+    const Index second = side == Side::value ? 1 : 0;
+    switch (config_.sharing) {
+      case Sharing::none: return static_cast<std::size_t>((layer * config_.heads + head) * 2 + second);
+      case Sharing::headwise: return static_cast<std::size_t>(layer * 2 + second);
+      case Sharing::key_value: return static_cast<std::size_t>(layer);
+      case Sharing::layerwise: break;
+    }
+    return 0;
+  }
+
+  void initialise(const RandomStream& stream) {
+    const bool learned = config_.projection.kind == ProjectionKind::learned;
+    const T scale = T{1} / std::sqrt(static_cast<T>(config_.sequence_length));
+    for_each_parameter([&](const std::string& name, Shape shape, std::span<T> values) {
+      if (name.ends_with(".bias")) return;
+      if (learned) {
+        fill_normal(values, stream.derive(name), scale);
+      } else {
+        std::fill(values.begin(), values.end(), T{1} / static_cast<T>(shape.back()));
+      }
+    });
+  }
+
+  ProjectionSetConfig config_{};
+  std::vector<Projection<T>> distinct_;
+  std::vector<std::string> names_;
+};
+
+}  // namespace linformer::inline LINFORMER_ABI

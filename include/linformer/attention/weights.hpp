@@ -1,0 +1,48 @@
+#pragma once
+
+#include <linformer/attention/config.hpp>
+#include <linformer/nn/linear.hpp>
+
+namespace linformer::inline LINFORMER_ABI {
+
+/// The weights of one attention layer, E and F aside: they belong to the model's `ProjectionSet`.
+template <Scalar T>
+struct AttentionWeights {
+  Linear<T> query;   ///< W_Q: h·d × D
+  Linear<T> key;     ///< W_K: h·d × context width
+  Linear<T> value;   ///< W_V: h·d × context width
+  Linear<T> output;  ///< W_O: D × h·d
+  Vector<T> projected_key_bias, projected_value_bias;  ///< c: h·d each, or empty
+
+  /// Weights of zero. @param config resolved
+  static AttentionWeights zeros(const AttentionConfig& config) {
+    const Index width = config.heads * config.head_width;
+    const Vector<T> c = config.projected_bias ? Vector<T>(Vector<T>::Zero(width)) : Vector<T>();
+    return {Linear<T>::zeros("query.weight", width, config.model_width, config.query_key_value_bias),
+            Linear<T>::zeros("key.weight", width, config.context_width, config.query_key_value_bias),
+            Linear<T>::zeros("value.weight", width, config.context_width, config.query_key_value_bias),
+            Linear<T>::zeros("output.dense.weight", config.model_width, width, config.output_bias), c, c};
+  }
+
+  template <class Visitor>
+  void for_each_parameter(Visitor&& visitor) {
+    visit(*this, visitor);
+  }
+  template <class Visitor>
+  void for_each_parameter(Visitor&& visitor) const {
+    visit(*this, visitor);
+  }
+
+ private:
+  template <class Self, class Visitor>
+  static void visit(Self& self, Visitor& visitor) {
+    self.query.for_each_parameter("query", visitor);
+    self.key.for_each_parameter("key", visitor);
+    self.value.for_each_parameter("value", visitor);
+    detail::visit_vector("projected_key.bias", self.projected_key_bias, visitor);
+    detail::visit_vector("projected_value.bias", self.projected_value_bias, visitor);
+    self.output.for_each_parameter("output.dense", visitor);
+  }
+};
+
+}  // namespace linformer::inline LINFORMER_ABI

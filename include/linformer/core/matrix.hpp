@@ -1,0 +1,70 @@
+#pragma once
+
+#include <linformer/core/error.hpp>
+
+#include <Eigen/Core>
+
+#include <concepts>
+#include <type_traits>
+
+namespace linformer::inline LINFORMER_ABI {
+
+/// The scalars that the library computes in.
+template <class T>
+concept Scalar = std::same_as<T, float> || std::same_as<T, double>;
+
+/// A row-major Eigen matrix: a row is a token, a column a feature.
+template <Scalar T>
+using Matrix = Eigen::Matrix<T, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+
+/// A column vector: biases, row weights.
+template <Scalar T>
+using Vector = Eigen::Matrix<T, Eigen::Dynamic, 1>;
+
+/// Reference to the rows of a row-major matrix whose rows may lie apart, such as a block of columns.
+template <Scalar T>
+using MatrixRef = Eigen::Ref<Matrix<T>, 0, Eigen::OuterStride<>>;
+
+/// Read-only counterpart of `MatrixRef`. Binds any Eigen expression; one of another order is copied first.
+template <Scalar T>
+using ConstMatrixRef = Eigen::Ref<const Matrix<T>, 0, Eigen::OuterStride<>>;
+
+/// Any Eigen expression of scalar `T`.
+template <class E, class T>
+concept MatrixExpression =
+    std::derived_from<std::remove_cvref_t<E>, Eigen::MatrixBase<std::remove_cvref_t<E>>> &&
+    std::same_as<typename std::remove_cvref_t<E>::Scalar, T>;
+
+/// A nullable, copyable, non-owning view of row-major rows, for optional arguments. The viewed memory must outlive it.
+template <Scalar T>
+class MatrixView {
+ public:
+  MatrixView() = default;
+
+  /// Views a row-major `Matrix`, `Map`, `Ref` or block. Evaluate other expressions into a `Matrix` first.
+  template <class Derived>
+    requires(bool(Derived::IsRowMajor) && bool(Derived::Flags & Eigen::DirectAccessBit) &&
+             std::same_as<typename Derived::Scalar, T>)
+  MatrixView(const Eigen::MatrixBase<Derived>& matrix)  // NOLINT(google-explicit-constructor): a view, like std::span
+      : data_(matrix.derived().data()),
+        rows_(matrix.rows()),
+        cols_(matrix.cols()),
+        stride_(matrix.derived().outerStride()),
+        present_(true) {
+    eigen_assert(matrix.derived().innerStride() == 1);
+  }
+
+  [[nodiscard]] explicit operator bool() const noexcept { return present_; }
+  [[nodiscard]] Index rows() const noexcept { return rows_; }
+  [[nodiscard]] Index cols() const noexcept { return cols_; }
+  [[nodiscard]] auto map() const {
+    return Eigen::Map<const Matrix<T>, 0, Eigen::OuterStride<>>(data_, rows_, cols_, Eigen::OuterStride<>(stride_));
+  }
+
+ private:
+  const T* data_ = nullptr;
+  Index rows_ = 0, cols_ = 0, stride_ = 0;
+  bool present_ = false;
+};
+
+}  // namespace linformer::inline LINFORMER_ABI

@@ -1,0 +1,54 @@
+#pragma once
+
+#include <linformer/core/matrix.hpp>
+
+#include <span>
+#include <string>
+
+namespace linformer::inline LINFORMER_ABI {
+
+/// Shape of a parameter, outermost first: {out, in} of a weight, {out} of a bias.
+using Shape = std::span<const Index>;
+
+// A class with weights has `for_each_parameter(f)`, const and not, which calls f(name, shape, values) for every
+// parameter in a fixed order: `std::string name`, `Shape shape`, row-major `std::span<T>` or `std::span<const T>`.
+
+namespace detail {
+
+/// Visits the values of a matrix or vector as one parameter of the given shape.
+template <class Values, class Visitor>
+void visit_parameter(const std::string& name, std::initializer_list<Index> shape, Values& values, Visitor& visitor) {
+  if (values.size() == 0) return;
+  visitor(name, Shape(shape.begin(), shape.size()), std::span(values.data(), static_cast<std::size_t>(values.size())));
+}
+
+template <class Matrix, class Visitor>
+void visit_matrix(const std::string& name, Matrix& matrix, Visitor& visitor) {
+  visit_parameter(name, {matrix.rows(), matrix.cols()}, matrix, visitor);
+}
+
+template <class Vector, class Visitor>
+void visit_vector(const std::string& name, Vector& vector, Visitor& visitor) {
+  visit_parameter(name, {vector.size()}, vector, visitor);
+}
+
+}  // namespace detail
+
+/// Number of trainable values of anything with `for_each_parameter`.
+template <class Module>
+[[nodiscard]] Index parameter_count(const Module& module) {
+  Index count = 0;
+  module.for_each_parameter([&](const std::string&, Shape, auto values) { count += static_cast<Index>(values.size()); });
+  return count;
+}
+
+/// Bytes of all trainable values.
+template <class Module>
+[[nodiscard]] Index parameter_bytes(const Module& module) {
+  Index bytes = 0;
+  module.for_each_parameter(
+      [&](const std::string&, Shape, auto values) { bytes += static_cast<Index>(values.size_bytes()); });
+  return bytes;
+}
+
+}  // namespace linformer::inline LINFORMER_ABI

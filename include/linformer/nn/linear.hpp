@@ -1,0 +1,46 @@
+#pragma once
+
+#include <linformer/core/parameters.hpp>
+#include <linformer/kernels/product.hpp>
+
+namespace linformer::inline LINFORMER_ABI {
+
+/// A linear map of rows, y = x·Wᵀ + b, oriented as PyTorch's.
+template <Scalar T>
+struct Linear {
+  Matrix<T> weight;  ///< out × in
+  Vector<T> bias;    ///< out, or empty for none
+
+  /// A zero map. @throws Error size_overflow
+  static Linear zeros(std::string_view name, Index out, Index in, bool with_bias) {
+    detail::checked_size(name, {out, in});
+    return {Matrix<T>::Zero(out, in), with_bias ? Vector<T>(Vector<T>::Zero(out)) : Vector<T>()};
+  }
+
+  /// y = x·Wᵀ + b for the outputs [first, first + count) only: x is m × in, y m × count.
+  void apply(const ConstMatrixRef<T>& x, MatrixRef<T> y, Index first, Index count) const {
+    multiply_by_transposed<T>(x, weight.middleRows(first, count), y);
+    if (bias.size() != 0) y.rowwise() += bias.segment(first, count).transpose();
+  }
+
+  /// y = x·Wᵀ + b: x is m × in, y m × out.
+  void apply(const ConstMatrixRef<T>& x, MatrixRef<T> y) const { apply(x, y, 0, weight.rows()); }
+
+  template <class Visitor>
+  void for_each_parameter(const std::string& name, Visitor&& visitor) {
+    visit(*this, name, visitor);
+  }
+  template <class Visitor>
+  void for_each_parameter(const std::string& name, Visitor&& visitor) const {
+    visit(*this, name, visitor);
+  }
+
+ private:
+  template <class Self, class Visitor>
+  static void visit(Self& self, const std::string& name, Visitor& visitor) {
+    detail::visit_matrix(name + ".weight", self.weight, visitor);
+    detail::visit_vector(name + ".bias", self.bias, visitor);
+  }
+};
+
+}  // namespace linformer::inline LINFORMER_ABI
