@@ -22,7 +22,7 @@ namespace detail {
 
 /// Rows of queries that one task takes: a function of their number alone.
 [[nodiscard]] constexpr Index query_tile(Index queries) {
-  return std::clamp((queries / 4 + 63) / 64 * 64, Index{64}, Index{512});
+  return std::clamp((queries / 4 + 63) / 64 * 64, Index{256}, Index{512});
 }
 
 inline constexpr Index score_rows = 128;      // a tile of scores, 256 KiB in fp32, stays in the second-level cache

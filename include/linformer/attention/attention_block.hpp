@@ -61,7 +61,9 @@ class AttentionBlock {
   /// A projected context without tokens, to be accumulated in the given order.
   /// @throws Error unsupported if a projection does not commute and the order is reassociated
   [[nodiscard]] ProjectedContext<T> empty_context(const LayerProjections<T>& projections, Order order) const {
-    return streams(projections, order).empty_context();
+    ProjectedContext<T> context;
+    streams(projections, order).reset(context);
+    return context;
   }
 
   /// Adds a chunk of the context's tokens to what was seen of it.
@@ -77,9 +79,11 @@ class AttentionBlock {
 
   /// K̄ and V̄ of a projected context.
   [[nodiscard]] KeysValues<T> keys_values(const LayerProjections<T>& projections, const ProjectedContext<T>& context,
-                                          ThreadPool& pool) const {
-    return finish_context(weights_, projections, streams(projections, context.order()), context, config_.head_width,
-                          pool);
+                                          ThreadPool& pool, Workspace& workspace) const {
+    KeysValues<T> result;
+    finish_context(weights_, projections, streams(projections, context.order()), context, config_.head_width, result,
+                   pool, workspace);
+    return result;
   }
 
   /// Attention of the rows of one sequence to keys and values made before.
@@ -144,18 +148,18 @@ class AttentionBlock {
                         const WeightsRequest<T>& request, const std::optional<Order>& order, ThreadPool& pool,
                         Workspace& workspace) const {
     if (x.rows() == 0) return;
+    auto& keys_values = workspace.kept<KeysValues<T>>();
     if (config_.mechanism == Mechanism::linformer) {
       const Order chosen = order.value_or(plan(projections, x.rows(), context.rows()).order);
       const ContextStreams<T> layer_streams = streams(projections, chosen);
-      ProjectedContext<T> projected = layer_streams.empty_context();
+      auto& projected = workspace.kept<ProjectedContext<T>>();
+      layer_streams.reset(projected);
       accumulate_context(weights_, layer_streams, config_.sequence_length, tokens, context, projected, pool, workspace);
-      const KeysValues<T> keys_values =
-          finish_context(weights_, projections, layer_streams, projected, config_.head_width, pool);
+      finish_context(weights_, projections, layer_streams, projected, config_.head_width, keys_values, pool, workspace);
       attend_queries(weights_, keys_values, queries, x, y, request, pool, workspace);
       return;
     }
-    const KeysValues<T> keys_values =
-        keys_values_of_tokens(weights_, context, tokens, config_.heads, pool);
+    keys_values_of_tokens(weights_, context, tokens, config_.heads, keys_values, pool);
     if (config_.mechanism == Mechanism::softmax && context.rows() != 0) {
       attend_materialised(weights_, keys_values, queries, x, y, request, pool, workspace);
     } else {

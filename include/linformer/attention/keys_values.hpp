@@ -13,12 +13,10 @@ struct KeysValues {
   struct Head {
     Index rows = 0;               ///< how many
     Index columns_of_p = 0;       ///< columns of P̄: k; in softmax attention, the context's length
-    std::vector<Index> columns;   ///< column of P̄ of each row; empty if they are 0, 1, …
+    std::vector<Index> columns;   ///< column of P̄ of each row
     Vector<T> score_bias;         ///< added to the scores; empty for none
 
-    [[nodiscard]] Index column(Index row) const {
-      return columns.empty() ? row : columns[static_cast<std::size_t>(row)];
-    }
+    [[nodiscard]] Index column(Index row) const { return columns[static_cast<std::size_t>(row)]; }
   };
 
   std::vector<Head> heads;

@@ -141,7 +141,8 @@ class LinformerAttention {
   /// K̄ and V̄ of a projected context, O(k·h·d).
   [[nodiscard]] KeysValues<T> keys_values(const ProjectedContext<T>& context) const {
     ThreadPool alone(1);
-    return block_.keys_values(layer(), context, alone);
+    Workspace workspace;
+    return block_.keys_values(layer(), context, alone, workspace);
   }
 
   /// Attention of a chunk of queries to a projected context: the second pass of the streamed form.

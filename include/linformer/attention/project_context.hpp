@@ -10,7 +10,7 @@ namespace linformer::inline LINFORMER_ABI {
 /// Tokens that one product over the sequence takes at a time. Cuts lie at multiples of it in the token's own sequence,
 /// whatever the chunk, batch or thread: a function of the configured n alone.
 [[nodiscard]] constexpr Index cut_length(Index sequence_length) {
-  return std::clamp((sequence_length / 8 + 63) / 64 * 64, Index{128}, Index{2048});
+  return std::clamp((sequence_length / 8 + 63) / 64 * 64, Index{512}, Index{2048});
 }
 
 /// Adds the tokens of a context to what was seen of it.
@@ -94,43 +94,31 @@ void accumulate_context(const AttentionWeights<T>& weights, const ContextStreams
 
 /// K̄ = E·K + r·1ᵀ + 1·cᵀ and V̄ likewise, of the projected rows that a token reached (Eq. 7).
 template <Scalar T>
-[[nodiscard]] KeysValues<T> finish_context(const AttentionWeights<T>& weights, const LayerProjections<T>& projections,
-                                           const ContextStreams<T>& streams, const ProjectedContext<T>& context,
-                                           Index head_width, ThreadPool& pool) {
+void finish_context(const AttentionWeights<T>& weights, const LayerProjections<T>& projections,
+                    const ContextStreams<T>& streams, const ProjectedContext<T>& context, Index head_width,
+                    KeysValues<T>& result, ThreadPool& pool, Workspace& workspace) {
   const auto heads = static_cast<Index>(projections.key.size());
   const bool projects_input = streams.order() == Order::reassociated;
-  std::vector<Matrix<T>> sums;
-  std::vector<Vector<T>> ones;
-  for (std::size_t i = 0; i < context.sums().size(); ++i) {
-    const bool averages = streams.streams()[i].projection->averages();
-    sums.push_back(context.sums()[i].value(averages));
-    ones.push_back(context.sums()[i].ones(averages));
-  }
-
-  KeysValues<T> result;
   Index most = 0;
+  result.heads.resize(static_cast<std::size_t>(heads));
   for (Index head = 0; head < heads; ++head) {
     const Projection<T>& projection = *projections.key[static_cast<std::size_t>(head)];
     const auto& counts = context.sums()[streams.place(Side::key, head).stream].counts();
-    typename KeysValues<T>::Head described;
+    auto& described = result.heads[static_cast<std::size_t>(head)];
     described.columns_of_p = projection.rows();
+    described.columns.clear();
     for (Index i = 0; i < counts.size(); ++i) {
       if (counts(i) != 0) described.columns.push_back(i);
     }
     described.rows = static_cast<Index>(described.columns.size());
-    if (projection.log_count()) {
-      described.score_bias.resize(described.rows);
-      for (Index i = 0; i < described.rows; ++i) {
-        described.score_bias(i) = std::log(static_cast<T>(counts(described.column(i))));
-      }
+    described.score_bias.resize(projection.log_count() ? described.rows : 0);
+    for (Index i = 0; i < described.score_bias.size(); ++i) {
+      described.score_bias(i) = std::log(static_cast<T>(counts(described.column(i))));
     }
-    if (described.rows == described.columns_of_p) described.columns = {};
     most = std::max(most, described.rows);
-    result.heads.push_back(std::move(described));
   }
-  const Index width = heads * head_width;
-  result.keys.resize(most, width);
-  result.values.resize(most, width);
+  result.keys.resize(most, heads * head_width);
+  result.values.resize(most, heads * head_width);
 
   // One task for each side and run of heads that read the same sum.
   struct Run {
@@ -140,8 +128,7 @@ template <Scalar T>
   std::vector<Run> runs;
   for (const Side side : {Side::key, Side::value}) {
     for (Index head = 0; head < heads; ++head) {
-      const bool joins = head > 0 && streams.place(side, head).stream == streams.place(side, head - 1).stream;
-      if (joins) {
+      if (head > 0 && streams.place(side, head).stream == streams.place(side, head - 1).stream) {
         ++runs.back().count;
       } else {
         runs.push_back({side, head, 1});
@@ -149,38 +136,41 @@ template <Scalar T>
     }
   }
   const T key_scale = T{1} / std::sqrt(static_cast<T>(head_width));
-  pool.run(static_cast<Index>(runs.size()), [&](Index task, Index /*worker*/) {
+  workspace.reserve_workers(pool.threads());
+  pool.run(static_cast<Index>(runs.size()), [&](Index task, Index worker) {
     const Run& run = runs[static_cast<std::size_t>(task)];
     const bool is_key = run.side == Side::key;
-    const auto& place = streams.place(run.side, run.first);
     const Linear<T>& linear = is_key ? weights.key : weights.value;
     const Vector<T>& c = is_key ? weights.projected_key_bias : weights.projected_value_bias;
+    const auto& owners = is_key ? projections.key : projections.value;
     const auto& head = result.heads[static_cast<std::size_t>(run.first)];
     const Index first_column = run.first * head_width;
     const Index columns = run.count * head_width;
-    auto out = (is_key ? result.keys : result.values).block(0, first_column, head.rows, columns);
+    MatrixRef<T> out = (is_key ? result.keys : result.values).block(0, first_column, head.rows, columns);
 
-    Matrix<T> rows(head.rows, sums[place.stream].cols());
-    for (Index i = 0; i < head.rows; ++i) rows.row(i) = sums[place.stream].row(head.column(i));
+    const auto& place = streams.place(run.side, run.first);
+    const ProjectedSum<T>& sum = context.sums()[place.stream];
+    Workspace& scratch = workspace.worker(worker);
+    const Workspace::Scope scope(scratch);
+    auto rows = scratch.matrix<T>(head.rows, sum.width());
+    Vector<T> ones;
+    sum.read(head.columns, streams.streams()[place.stream].projection->averages(), rows, ones);
     if (projects_input) {
       multiply_by_transposed<T>(rows, linear.weight.middleRows(first_column, columns), out);
+      if (linear.bias.size() != 0) out += ones * linear.bias.segment(first_column, columns).transpose();
     } else {
       out = rows.middleCols(place.column, columns);
     }
-    for (Index i = 0; i < head.rows; ++i) {
-      if (projects_input && linear.bias.size() != 0) {
-        out.row(i) += ones[place.stream](head.column(i)) * linear.bias.segment(first_column, columns).transpose();
-      }
-      if (c.size() != 0) out.row(i) += c.segment(first_column, columns).transpose();
-      for (Index j = 0; j < run.count; ++j) {
-        const auto index = static_cast<std::size_t>(run.first + j);
-        const Vector<T>& r = (is_key ? projections.key : projections.value)[index]->bias();
-        if (r.size() != 0) out.row(i).segment(j * head_width, head_width).array() += r(head.column(i));
+    if (c.size() != 0) out.rowwise() += c.segment(first_column, columns).transpose();
+    for (Index j = 0; j < run.count; ++j) {
+      const Vector<T>& r = owners[static_cast<std::size_t>(run.first + j)]->bias();
+      if (r.size() == 0) continue;
+      for (Index i = 0; i < head.rows; ++i) {
+        out.row(i).segment(j * head_width, head_width).array() += r(head.column(i));
       }
     }
     if (is_key) out *= key_scale;
   });
-  return result;
 }
 
 }  // namespace linformer::inline LINFORMER_ABI

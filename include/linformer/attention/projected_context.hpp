@@ -13,7 +13,14 @@ template <Scalar T>
 class ProjectedContext {
  public:
   ProjectedContext() = default;
-  ProjectedContext(Order order, std::vector<ProjectedSum<T>> sums) : order_(order), sums_(std::move(sums)) {}
+
+  /// No token yet.
+  void reset(Order order, std::size_t sums) {
+    order_ = order;
+    sums_.resize(sums);
+    tokens_ = 0;
+    extent_ = 0;
+  }
 
   /// The order in which it was accumulated.
   [[nodiscard]] Order order() const { return order_; }
@@ -84,13 +91,12 @@ class ContextStreams {
     return (side == Side::key ? key_ : value_)[static_cast<std::size_t>(head)];
   }
 
-  /// A context without tokens.
-  [[nodiscard]] ProjectedContext<T> empty_context() const {
-    std::vector<ProjectedSum<T>> sums;
-    for (const Stream& stream : streams_) {
-      sums.emplace_back(stream.projection->rows(), stream.columns, stream.projection->reduction());
+  /// Makes a context one without tokens.
+  void reset(ProjectedContext<T>& context) const {
+    context.reset(order_, streams_.size());
+    for (std::size_t i = 0; i < streams_.size(); ++i) {
+      context.sums()[i].reset(streams_[i].projection->rows(), streams_[i].columns, streams_[i].projection->reduction());
     }
-    return ProjectedContext<T>(order_, std::move(sums));
   }
 
  private:

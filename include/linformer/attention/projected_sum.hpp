@@ -2,6 +2,9 @@
 
 #include <linformer/attention/projection.hpp>
 
+#include <limits>
+#include <span>
+
 namespace linformer::inline LINFORMER_ABI {
 
 /// E·X of the tokens seen so far, a value that accumulates: sums over any cut of the sequence add up.
@@ -15,15 +18,17 @@ class ProjectedSum {
   using Counts = Eigen::Array<Index, Eigen::Dynamic, 1>;
 
   ProjectedSum() = default;
+  ProjectedSum(Index rows, Index width, Reduction reduction) { reset(rows, width, reduction); }
 
-  /// No token yet. @param rows k, @param width features
-  ProjectedSum(Index rows, Index width, Reduction reduction)
-      : reduction_(reduction),
-        sum_(Matrix<T>::Constant(rows, width, identity(reduction))),
-        ones_(Vector<T>::Zero(rows)),
-        ones_error_(Vector<T>::Zero(rows)),
-        counts_(Counts::Zero(rows)) {
-    if (reduction == Reduction::sum) error_ = Matrix<T>::Zero(rows, width);
+  /// No token yet. Memory of the same size is used again. @param rows k, @param width features
+  void reset(Index rows, Index width, Reduction reduction) {
+    reduction_ = reduction;
+    empty_ = true;
+    sum_.setConstant(rows, width, identity(reduction));
+    error_.setZero(reduction == Reduction::sum ? rows : 0, width);
+    ones_.setZero(rows);
+    ones_error_.setZero(rows);
+    counts_.setZero(rows);
   }
 
   /// What the sum of no token holds.
@@ -43,6 +48,12 @@ class ProjectedSum {
       sum_ = sum_.binaryExpr(part, MaximumOrNan{});
       return;
     }
+    if (empty_) {
+      empty_ = false;
+      sum_ = part;
+      ones_ = ones;
+      return;
+    }
     for (Index i = 0; i < rows(); ++i) two_sum(sum_.row(i), part.row(i), error_.row(i));
     two_sum(ones_, ones, ones_error_);
   }
@@ -55,6 +66,7 @@ class ProjectedSum {
     detail::require_shape("projected sum", other.rows(), other.width(), rows(), width());
     detail::require(other.reduction_ == reduction_, ErrorCode::shape_mismatch, "projected sum", "the same reduction",
                     "another");
+    if (other.empty_) return;
     counts_ += other.counts_;
     add(other.sum_, other.ones_);
     if (reduction_ == Reduction::sum) {
@@ -63,24 +75,23 @@ class ProjectedSum {
     }
   }
 
-  /// E·X, k × c. Rows that no token reached are zero. @param average divide each row by its count
-  [[nodiscard]] Matrix<T> value(bool average) const {
-    Matrix<T> result = reduction_ == Reduction::sum ? Matrix<T>(corrected(sum_, error_)) : sum_;
-    for (Index i = 0; i < rows(); ++i) {
-      if (counts_(i) == 0) {
-        result.row(i).setZero();
-      } else if (average) {
-        result.row(i) /= static_cast<T>(counts_(i));
+  /// E·X of the given rows, and E·1 beside it.
+  /// @param rows of E, reached by a token; @param average divide each by the count of its tokens
+  /// @param out rows × c; @param ones rows
+  void read(std::span<const Index> rows, bool average, MatrixRef<T> out, Vector<T>& ones) const {
+    ones.resize(static_cast<Index>(rows.size()));
+    for (Index i = 0; i < out.rows(); ++i) {
+      const Index row = rows[static_cast<std::size_t>(i)];
+      ones(i) = corrected(ones_(row), ones_error_(row));
+      if (reduction_ == Reduction::maximum) {
+        out.row(i) = sum_.row(row);
+        continue;
       }
+      out.row(i) = error_.row(row).array().isFinite().select(sum_.row(row) + error_.row(row), sum_.row(row));
+      if (!average) continue;
+      out.row(i) /= static_cast<T>(counts_(row));
+      ones(i) = T{1};
     }
-    return result;
-  }
-
-  /// E·1, k. @param average as for `value`
-  [[nodiscard]] Vector<T> ones(bool average) const {
-    Vector<T> result = corrected(ones_, ones_error_);
-    for (Index i = 0; average && i < rows(); ++i) result(i) = counts_(i) == 0 ? T{0} : T{1};
-    return result;
   }
 
  private:
@@ -93,13 +104,11 @@ class ProjectedSum {
     sum += part;
   }
 
-  /// The sum with its error; a sum that is not finite has none.
-  template <class Sum, class Error>
-  static auto corrected(const Sum& sum, const Error& error) {
-    return error.array().isFinite().select(sum + error, sum).eval();
-  }
+  /// A sum that is not finite has no error.
+  static T corrected(T sum, T error) { return std::isfinite(error) ? sum + error : sum; }
 
   Reduction reduction_ = Reduction::sum;
+  bool empty_ = true;
   Matrix<T> sum_, error_;
   Vector<T> ones_, ones_error_;
   Counts counts_;

@@ -8,14 +8,18 @@ namespace linformer::inline LINFORMER_ABI {
 /// K and V of all tokens of a context, as `attend_queries` takes them: softmax attention is Linformer's with E = F = I.
 /// @param tokens positions of the rows, which are their columns of P
 template <Scalar T>
-[[nodiscard]] KeysValues<T> keys_values_of_tokens(const AttentionWeights<T>& weights, const ConstMatrixRef<T>& rows,
-                                                  const Positions& tokens, Index heads, ThreadPool& pool) {
+void keys_values_of_tokens(const AttentionWeights<T>& weights, const ConstMatrixRef<T>& rows, const Positions& tokens,
+                           Index heads, KeysValues<T>& result, ThreadPool& pool) {
   const Index width = weights.key.weight.rows();
   const T key_scale = T{1} / std::sqrt(static_cast<T>(width / heads));
-  KeysValues<T> result;
-  typename KeysValues<T>::Head described{rows.rows(), tokens.extent(), {}, {}};
-  if (tokens.list != nullptr) described.columns.assign(tokens.list, tokens.list + tokens.count);
-  result.heads.assign(static_cast<std::size_t>(heads), described);
+  result.heads.resize(static_cast<std::size_t>(heads));
+  for (auto& head : result.heads) {
+    head.rows = rows.rows();
+    head.columns_of_p = tokens.extent();
+    head.columns.resize(static_cast<std::size_t>(tokens.count));
+    for (Index i = 0; i < tokens.count; ++i) head.columns[static_cast<std::size_t>(i)] = tokens[i];
+    head.score_bias.resize(0);
+  }
   result.keys.resize(rows.rows(), width);
   result.values.resize(rows.rows(), width);
   const Index tile = detail::query_tile(rows.rows());
@@ -26,7 +30,6 @@ template <Scalar T>
     result.keys.middleRows(first, count) *= key_scale;
     weights.value.apply(rows.middleRows(first, count), result.values.middleRows(first, count));
   });
-  return result;
 }
 
 /// Standard attention as the paper compares with: for one head after another the whole n × n matrix of scores is

@@ -2,7 +2,7 @@
 
 #include <linformer/core/matrix.hpp>
 
-#include <algorithm>
+#include <any>
 #include <cstddef>
 #include <memory>
 #include <new>
@@ -27,7 +27,7 @@ class Workspace {
   /// Reserves `bytes` at once. @throws std::bad_alloc
   explicit Workspace(std::size_t bytes) { grow(bytes); }
 
-  /// Bytes held, those of the workers among them.
+  /// Bytes of scratch held, those of the workers among them, kept objects aside.
   [[nodiscard]] std::size_t capacity() const noexcept {
     std::size_t bytes = own_capacity();
     for (const auto& worker : workers_) bytes += worker->capacity();
@@ -63,6 +63,17 @@ class Workspace {
     const Index size = detail::checked_size("workspace", {rows, stride});
     auto* data = static_cast<T*>(take(static_cast<std::size_t>(size) * sizeof(T)));
     return ScratchMatrix<T>(data, rows, cols, Eigen::OuterStride<>(stride));
+  }
+
+  /// An object of type `Object` that stays in the workspace between calls, as the last call left it: what it has
+  /// allocated is used again.
+  template <class Object>
+  [[nodiscard]] Object& kept() {
+    for (const std::unique_ptr<std::any>& object : kept_) {
+      if (auto* found = std::any_cast<Object>(object.get())) return *found;
+    }
+    kept_.push_back(std::make_unique<std::any>(std::in_place_type<Object>));
+    return *std::any_cast<Object>(kept_.back().get());
   }
 
  private:
@@ -112,6 +123,7 @@ class Workspace {
   }
 
   std::vector<std::unique_ptr<Workspace>> workers_;
+  std::vector<std::unique_ptr<std::any>> kept_;
   std::vector<Block> blocks_;
   std::size_t block_ = 0, used_ = 0;
 };
