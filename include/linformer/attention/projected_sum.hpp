@@ -4,6 +4,7 @@
 
 #include <limits>
 #include <span>
+#include <utility>
 
 namespace linformer::inline LINFORMER_ABI {
 
@@ -44,18 +45,16 @@ class ProjectedSum {
 
   /// Adds the contribution of a cut. @param part E·X of its tokens (k × c), @param ones E·1 of its tokens (k)
   void add(const ConstMatrixRef<T>& part, const Vector<T>& ones) {
+    const bool first = std::exchange(empty_, false);
     if (reduction_ == Reduction::maximum) {
       sum_ = sum_.binaryExpr(part, MaximumOrNan{});
-      return;
-    }
-    if (empty_) {
-      empty_ = false;
+    } else if (first) {
       sum_ = part;
       ones_ = ones;
-      return;
+    } else {
+      for (Index i = 0; i < rows(); ++i) two_sum(sum_.row(i), part.row(i), error_.row(i));
+      two_sum(ones_, ones, ones_error_);
     }
-    for (Index i = 0; i < rows(); ++i) two_sum(sum_.row(i), part.row(i), error_.row(i));
-    two_sum(ones_, ones, ones_error_);
   }
 
   /// Counts the tokens of a cut.
