@@ -120,22 +120,19 @@ class LinformerAttention {
   /// @param chunk tokens × context width
   /// @param first position of the chunk's first token; by default where the last chunk ended
   /// @param options threads, pool, workspace and mask (1 × rows of the chunk) are used
-  /// @throws Error shape_mismatch, sequence_too_long
+  /// @throws Error shape_mismatch, sequence_too_long; the context is then unchanged
   void accumulate(ProjectedContext<T>& context, const ConstMatrixRef<T>& chunk, std::optional<Index> first = {},
                   const ForwardOptions<T>& options = {}) const {
     const CallResources resources(options);
-    const Index begin = first.value_or(context.extent());
-    if (!options.mask) {
-      block_.accumulate(layer(), {begin, chunk.rows()}, chunk, context, resources.pool(), resources.workspace());
-      return;
-    }
     const PresentRows present(chunk, options.mask, "mask");
-    std::vector<Index> positions(static_cast<std::size_t>(present.rows().rows()));
-    for (Index i = 0; i < present.rows().rows(); ++i) {
-      positions[static_cast<std::size_t>(i)] = begin + present.layout().positions(0)[i];
-    }
-    block_.accumulate(layer(), {0, present.rows().rows(), positions.data()}, present.rows(), context, resources.pool(),
-                      resources.workspace());
+    const Index begin = first.value_or(context.extent());
+    Positions tokens = present.layout().positions(0);
+    std::vector<Index> shifted(tokens.list, tokens.list == nullptr ? nullptr : tokens.list + tokens.count);
+    for (Index& position : shifted) position += begin;
+    tokens = {begin, tokens.count, shifted.empty() ? nullptr : shifted.data()};
+    ProjectedContext<T> extended = context;  // so that a failure leaves the context as it was
+    block_.accumulate(layer(), tokens, present.rows(), extended, resources.pool(), resources.workspace());
+    context = std::move(extended);
   }
 
   /// K̄ and V̄ of a projected context, O(k·h·d).
