@@ -5,8 +5,8 @@
 #include "support/mapped_file.hpp"
 #include "support/progress.hpp"
 
-#include <CLI/CLI.hpp>
 #include <sys/resource.h>
+#include <CLI/CLI.hpp>
 
 #include <chrono>
 #include <cstdio>
@@ -72,8 +72,8 @@ void for_each_chunk(std::span<const std::uint8_t> text, const Matrix<float>& tab
 double linformer_seconds(const Options& options, std::span<const std::uint8_t> text, const Matrix<float>& table,
                          linformer::ThreadPool& pool) {
   const auto length = static_cast<Index>(text.size());
-  const linformer::LinformerAttention<float> attention(
-      configuration(options, length, linformer::Mechanism::linformer), /*seed=*/42);
+  const linformer::LinformerAttention<float> attention(configuration(options, length, linformer::Mechanism::linformer),
+                                                       /*seed=*/42);
   linformer::Workspace workspace;
   Progress progress("Linformer, " + std::to_string(length) + " tokens", 2.0 * static_cast<double>(length), "rows");
   const auto start = std::chrono::steady_clock::now();

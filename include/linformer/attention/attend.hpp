@@ -7,8 +7,7 @@ namespace linformer::inline LINFORMER_ABI {
 
 /// E·X for a matrix of your own: the first m columns of E (k × n) times X (m × c), m ≤ n.
 /// @throws Error sequence_too_long if X has more rows than E columns
-template <class E, class X>
-  requires MatrixExpression<X, typename E::Scalar>
+template <class E, SameScalarAs<E> X>
 [[nodiscard]] Matrix<typename E::Scalar> project(const Eigen::MatrixBase<E>& e, const Eigen::MatrixBase<X>& x) {
   using T = typename E::Scalar;
   detail::require(x.rows() <= e.cols(), ErrorCode::sequence_too_long, "x",
@@ -23,8 +22,7 @@ template <class E, class X>
 /// Attention of one head over rows as they are, no weights: softmax(Q·Kᵀ/√d)·V (Eq. 2).
 /// @param q queries × d, @param k keys × d, @param v keys × d_v. @return queries × d_v; zero where there are no keys
 /// @throws Error shape_mismatch
-template <class Q, class K, class V>
-  requires(MatrixExpression<K, typename Q::Scalar> && MatrixExpression<V, typename Q::Scalar>)
+template <class Q, SameScalarAs<Q> K, SameScalarAs<Q> V>
 [[nodiscard]] Matrix<typename Q::Scalar> attend(const Eigen::MatrixBase<Q>& q, const Eigen::MatrixBase<K>& k,
                                                 const Eigen::MatrixBase<V>& v) {
   using T = typename Q::Scalar;
@@ -56,9 +54,7 @@ template <class Q, class K, class V>
 /// columns use its first ones.
 /// @param q queries × d, @param k m × d, @param v m × d_v, @param e k × n, @param f k × n, m ≤ n
 /// @throws Error shape_mismatch or sequence_too_long
-template <class Q, class K, class V, class E, class F>
-  requires(MatrixExpression<K, typename Q::Scalar> && MatrixExpression<V, typename Q::Scalar> &&
-           MatrixExpression<E, typename Q::Scalar> && MatrixExpression<F, typename Q::Scalar>)
+template <class Q, SameScalarAs<Q> K, SameScalarAs<Q> V, SameScalarAs<Q> E, SameScalarAs<Q> F>
 [[nodiscard]] Matrix<typename Q::Scalar> attend(const Eigen::MatrixBase<Q>& q, const Eigen::MatrixBase<K>& k,
                                                 const Eigen::MatrixBase<V>& v, const Eigen::MatrixBase<E>& e,
                                                 const Eigen::MatrixBase<F>& f) {

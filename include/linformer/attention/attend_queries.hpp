@@ -12,10 +12,10 @@ namespace linformer::inline LINFORMER_ABI {
 /// What a call wants done with P̄ of one sequence.
 template <Scalar T>
 struct WeightsRequest {
-  std::span<Matrix<T>> probabilities{};       ///< one for each head, queries × columns, zeroed; empty if not wanted
-  std::optional<DropoutAddress> dropout{};    ///< of this call
+  std::span<Matrix<T>> probabilities{};     ///< one for each head, queries × columns, zeroed; empty if not wanted
+  std::optional<DropoutAddress> dropout{};  ///< of this call
   double dropout_rate = 0;
-  std::uint64_t sample = 0;                   ///< index of the sequence in the call
+  std::uint64_t sample = 0;  ///< index of the sequence in the call
 };
 
 namespace detail {
@@ -25,7 +25,7 @@ namespace detail {
   return std::clamp((queries / 4 + 63) / 64 * 64, Index{256}, Index{512});
 }
 
-inline constexpr Index score_rows = 128;      // a tile of scores, 256 KiB in fp32, stays in the second-level cache
+inline constexpr Index score_rows = 128;  // a tile of scores, 256 KiB in fp32, stays in the second-level cache
 inline constexpr Index score_columns = 512;
 
 }  // namespace detail
@@ -52,8 +52,8 @@ void attend_queries(const AttentionWeights<T>& weights, const KeysValues<T>& con
     weights.query.apply(x.middleRows(first, count), queries);
     attended.setZero();  // what a head without keys gives
     // Asked for P̄, a row of scores must be whole; otherwise long rows are taken a tile at a time.
-    const Index columns = request.probabilities.empty() ? std::min(detail::score_columns, context.keys.rows())
-                                                        : context.keys.rows();
+    const Index columns =
+        request.probabilities.empty() ? std::min(detail::score_columns, context.keys.rows()) : context.keys.rows();
     AttendTile<T> attend(std::min(detail::score_rows, count), columns, scratch);
     for (Index head = 0; head < heads; ++head) {
       const auto& described = context.heads[static_cast<std::size_t>(head)];
@@ -82,8 +82,9 @@ void attend_queries(const AttentionWeights<T>& weights, const KeysValues<T>& con
                             }
                           }
                           if (dropout) {
-                            dropout->apply(positions.slice(first + row, rows),
-                                           [&](Index j) { return described.column(key + j); }, scores);
+                            dropout->apply(
+                                positions.slice(first + row, rows), [&](Index j) { return described.column(key + j); },
+                                scores);
                           }
                         });
         }

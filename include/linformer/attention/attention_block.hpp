@@ -115,7 +115,8 @@ class AttentionBlock {
     if (options.probabilities != nullptr) {
       for (Index b = 0; b < sequences; ++b) {
         for (std::size_t head = 0; head < heads; ++head) {
-          const Index columns = projections.key.empty() ? context_layout.positions(b).extent() : projections.key[head]->rows();
+          const Index columns =
+              projections.key.empty() ? context_layout.positions(b).extent() : projections.key[head]->rows();
           probabilities.push_back(Matrix<T>::Zero(x_layout.length(b), columns));
         }
       }

@@ -17,7 +17,8 @@ enum class Mechanism {
   softmax_tiled,  ///< Eq. 2 with a running softmax over tiles, O(n²) time, O(n) memory
 };
 
-/// Which projections are one and the same (Section 4, "Parameter sharing between projections"). For L layers of h heads:
+/// Which projections are one and the same (Section 4, "Parameter sharing between projections"). For L layers of h
+/// heads:
 enum class Sharing {
   none,       ///< each layer, each head, E and F apart: 2·L·h projections
   headwise,   ///< all heads of a layer share an E and an F: 2·L
@@ -55,9 +56,9 @@ struct ProjectionConfig {
 class ProjectedLength {
  public:
   ProjectedLength() = default;
-  ProjectedLength(Index uniform) : lengths_{uniform} {}                             // NOLINT(google-explicit-constructor)
-  ProjectedLength(std::initializer_list<Index> lengths) : lengths_(lengths) {}      // NOLINT(google-explicit-constructor)
-  ProjectedLength(std::vector<Index> lengths) : lengths_(std::move(lengths)) {}     // NOLINT(google-explicit-constructor)
+  ProjectedLength(Index uniform) : lengths_{uniform} {}                          // NOLINT(google-explicit-constructor)
+  ProjectedLength(std::initializer_list<Index> lengths) : lengths_(lengths) {}   // NOLINT(google-explicit-constructor)
+  ProjectedLength(std::vector<Index> lengths) : lengths_(std::move(lengths)) {}  // NOLINT(google-explicit-constructor)
 
   /// As given: 1, L, h (for one layer) or L·h numbers.
   [[nodiscard]] const std::vector<Index>& list() const noexcept { return lengths_; }
@@ -79,12 +80,12 @@ struct AttentionConfig {
   Sharing sharing = Sharing::headwise;
   ProjectionConfig projection{};
   Mechanism mechanism = Mechanism::linformer;
-  Index head_width = 0;           ///< d; 0 means D/h
-  Index context_width = 0;        ///< width of the context; 0 means D
+  Index head_width = 0;     ///< d; 0 means D/h
+  Index context_width = 0;  ///< width of the context; 0 means D
   bool query_key_value_bias = true;
   bool output_bias = true;
-  bool projected_bias = false;    ///< a learned vector c (h·d) each for K̄ and V̄: E·K + 1·cᵀ
-  double dropout = 0;             ///< probability of dropping an entry of P̄, in training calls
+  bool projected_bias = false;  ///< a learned vector c (h·d) each for K̄ and V̄: E·K + 1·cᵀ
+  double dropout = 0;           ///< probability of dropping an entry of P̄, in training calls
   Masking masking = Masking::tokens;
 };
 

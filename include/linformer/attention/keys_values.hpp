@@ -11,10 +11,10 @@ template <Scalar T>
 struct KeysValues {
   /// The rows of one head that take part in its softmax.
   struct Head {
-    Index rows = 0;               ///< how many
-    Index columns_of_p = 0;       ///< columns of P̄: k; in softmax attention, the context's length
-    std::vector<Index> columns;   ///< column of P̄ of each row
-    Vector<T> score_bias;         ///< added to the scores; empty for none
+    Index rows = 0;              ///< how many
+    Index columns_of_p = 0;      ///< columns of P̄: k; in softmax attention, the context's length
+    std::vector<Index> columns;  ///< column of P̄ of each row
+    Vector<T> score_bias;        ///< added to the scores; empty for none
 
     [[nodiscard]] Index column(Index row) const { return columns[static_cast<std::size_t>(row)]; }
   };

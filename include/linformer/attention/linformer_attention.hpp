@@ -5,7 +5,8 @@
 namespace linformer::inline LINFORMER_ABI {
 
 /// Multi-head Linformer attention (Eq. 7) with E and F of its own: an `AttentionBlock` and a `ProjectionSet` of one
-/// layer. `Mechanism::softmax` and `Mechanism::softmax_tiled` give standard attention of the same weights and interface.
+/// layer. `Mechanism::softmax` and `Mechanism::softmax_tiled` give standard attention of the same weights and
+/// interface.
 ///
 /// A masked token has no influence, whatever it holds. A row of y whose query is absent is zero; a context without
 /// tokens gives the output bias. Const calls with workspaces of their own may run at the same time.
@@ -163,8 +164,9 @@ class LinformerAttention {
       if (!mask) return;
       if (mask.sequences() == all.rows() && mask.length() == all.rows() && all.rows() > 1) {
         throw Error(ErrorCode::unsupported, name,
-                    "1 x " + std::to_string(all.rows()) + ": projected rows mix all tokens, so Linformer cannot mask "
-                    "single pairs of query and key",
+                    "1 x " + std::to_string(all.rows()) +
+                        ": projected rows mix all tokens, so Linformer cannot mask "
+                        "single pairs of query and key",
                     detail::shape_text(mask.sequences(), mask.length()));
       }
       detail::require_shape(name, mask.sequences(), mask.length(), 1, all.rows());

@@ -21,8 +21,7 @@ template <Scalar T>
 class ContextView {
  public:
   ContextView() = default;
-  template <class Derived>
-    requires std::constructible_from<MatrixView<T>, const Eigen::MatrixBase<Derived>&>
+  template <RowMajorMemory<T> Derived>
   ContextView(const Eigen::MatrixBase<Derived>& rows) : rows_(rows) {}  // NOLINT(google-explicit-constructor): a view
   ContextView(const Batch<T>& batch)                                    // NOLINT(google-explicit-constructor)
       : rows_(batch.rows), layout_(&batch.layout) {}
@@ -40,15 +39,15 @@ class ContextView {
 /// What a call may ask for. All fields may be left out.
 template <Scalar T>
 struct ForwardOptions {
-  Index threads = 1;                           ///< that compute, the caller among them; ignored if there is a pool
-  Workspace* workspace = nullptr;              ///< scratch memory to reuse; null allocates for this call
-  ContextView<T> context{};                    ///< cross-attention; none means self-attention
-  MaskView mask{};                             ///< 1 × rows of x, true = present; single sequences only
-  MaskView context_mask{};                     ///< 1 × rows of the context
-  Probabilities<T>* probabilities = nullptr;   ///< receives P̄
-  std::optional<Order> order{};                ///< overrides the planner
-  std::optional<DropoutAddress> dropout{};     ///< a training call: dropout at the configured rate
-  ThreadPool* pool = nullptr;                  ///< threads that outlast the call; null creates them for this call
+  Index threads = 1;                          ///< that compute, the caller among them; ignored if there is a pool
+  Workspace* workspace = nullptr;             ///< scratch memory to reuse; null allocates for this call
+  ContextView<T> context{};                   ///< cross-attention; none means self-attention
+  MaskView mask{};                            ///< 1 × rows of x, true = present; single sequences only
+  MaskView context_mask{};                    ///< 1 × rows of the context
+  Probabilities<T>* probabilities = nullptr;  ///< receives P̄
+  std::optional<Order> order{};               ///< overrides the planner
+  std::optional<DropoutAddress> dropout{};    ///< a training call: dropout at the configured rate
+  ThreadPool* pool = nullptr;                 ///< threads that outlast the call; null creates them for this call
 };
 
 /// The threads and the scratch memory of one call: the caller's, or its own.

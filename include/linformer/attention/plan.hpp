@@ -14,16 +14,16 @@ enum class Order {
 
 /// What the planner needs to know of a call on one sequence.
 struct AttentionShape {
-  Index queries = 0;        ///< rows of queries
-  Index context = 0;        ///< tokens of the context
-  Index model_width = 0;    ///< D
-  Index context_width = 0;  ///< width of the context
-  Index heads = 0;          ///< h
-  Index head_width = 0;     ///< d
-  double projected_length = 0;  ///< k, its mean over heads
+  Index queries = 0;               ///< rows of queries
+  Index context = 0;               ///< tokens of the context
+  Index model_width = 0;           ///< D
+  Index context_width = 0;         ///< width of the context
+  Index heads = 0;                 ///< h
+  Index head_width = 0;            ///< d
+  double projected_length = 0;     ///< k, its mean over heads
   Index distinct_projections = 1;  ///< matrices among the layer's E and F that differ
-  bool commutes = true;     ///< (E·X)·W = E·(X·W)
-  bool dense = true;        ///< E has k·n entries; otherwise one for each token
+  bool commutes = true;            ///< (E·X)·W = E·(X·W)
+  bool dense = true;               ///< E has k·n entries; otherwise one for each token
 };
 
 /// Operations of each order, a multiply-add counted as two, and the choice made.
@@ -52,7 +52,8 @@ struct Plan {
   Plan plan;
   plan.direct = query_and_output + keys_and_values + 4 * entries * width + 4 * q * k * width;
   plan.reassociated = shape.commutes
-                          ? query_and_output + 2 * static_cast<double>(shape.distinct_projections) * entries * context_width +
+                          ? query_and_output +
+                                2 * static_cast<double>(shape.distinct_projections) * entries * context_width +
                                 4 * k * context_width * width + 4 * q * k * width
                           : std::numeric_limits<double>::infinity();
   plan.softmax = query_and_output + keys_and_values + 4 * q * m * width;

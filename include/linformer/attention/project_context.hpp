@@ -75,9 +75,15 @@ void accumulate_context(const AttentionWeights<T>& weights, const ContextStreams
                                         scratch);
         };
         switch (stream.source) {
-          case Stream::Source::input: accumulate(input); break;
-          case Stream::Source::keys: accumulate(keys.middleCols(stream.first_column, stream.columns)); break;
-          case Stream::Source::values: accumulate(values.middleCols(stream.first_column, stream.columns)); break;
+          case Stream::Source::input:
+            accumulate(input);
+            break;
+          case Stream::Source::keys:
+            accumulate(keys.middleCols(stream.first_column, stream.columns));
+            break;
+          case Stream::Source::values:
+            accumulate(values.middleCols(stream.first_column, stream.columns));
+            break;
         }
       }
     });

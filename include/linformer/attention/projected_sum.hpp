@@ -11,8 +11,8 @@ namespace linformer::inline LINFORMER_ABI {
 /// E·X of the tokens seen so far, a value that accumulates: sums over any cut of the sequence add up.
 ///
 /// Inside a cut sums run in `T`; across cuts every element carries the rounding error of its sum with it (Knuth's
-/// two-sum), so that the error does not grow with the number of cuts: |E·X − sum| ≤ (γ_c + 2u + O(m·u²))·|E||X| for cuts
-/// of at most c tokens and m cuts.
+/// two-sum), so that the error does not grow with the number of cuts: |E·X − sum| ≤ (γ_c + 2u + O(m·u²))·|E||X| for
+/// cuts of at most c tokens and m cuts.
 template <Scalar T>
 class ProjectedSum {
  public:

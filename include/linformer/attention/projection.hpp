@@ -12,6 +12,10 @@
 
 namespace linformer::inline LINFORMER_ABI {
 
+static_assert(SequenceProjection<LearnedProjection<float>, float> && SequenceProjection<FixedProjection<float>, float> &&
+              SequenceProjection<MeanPooling<float>, float> && SequenceProjection<MaxPooling<float>, float> &&
+              SequenceProjection<Convolution<float>, float> && SequenceProjection<DepthwiseConvolution<float>, float>);
+
 /// A sequence projection of any kind, with the additive vector r that it may own.
 template <Scalar T>
 class Projection {
@@ -139,8 +143,10 @@ template <Scalar T>
       if (config.stored) fixed.store();
       return Projection<T>(std::move(fixed), std::move(bias));
     }
-    case ProjectionKind::mean_pooling: return Projection<T>(MeanPooling<T>{windows, config.log_count}, std::move(bias));
-    case ProjectionKind::max_pooling: return Projection<T>(MaxPooling<T>{windows}, std::move(bias));
+    case ProjectionKind::mean_pooling:
+      return Projection<T>(MeanPooling<T>{windows, config.log_count}, std::move(bias));
+    case ProjectionKind::max_pooling:
+      return Projection<T>(MaxPooling<T>{windows}, std::move(bias));
     case ProjectionKind::convolution:
       return Projection<T>(Convolution<T>{windows, Vector<T>::Zero(columns / rows)}, std::move(bias));
     case ProjectionKind::depthwise_convolution:

@@ -122,10 +122,14 @@ class ProjectionSet {
     detail::require_config(head >= 0 && head < config_.heads, "head", "below " + std::to_string(config_.heads), head);
     const Index second = side == Side::value ? 1 : 0;
     switch (config_.sharing) {
-      case Sharing::none: return static_cast<std::size_t>((layer * config_.heads + head) * 2 + second);
-      case Sharing::headwise: return static_cast<std::size_t>(layer * 2 + second);
-      case Sharing::key_value: return static_cast<std::size_t>(layer);
-      case Sharing::layerwise: break;
+      case Sharing::none:
+        return static_cast<std::size_t>((layer * config_.heads + head) * 2 + second);
+      case Sharing::headwise:
+        return static_cast<std::size_t>(layer * 2 + second);
+      case Sharing::key_value:
+        return static_cast<std::size_t>(layer);
+      case Sharing::layerwise:
+        break;
     }
     return 0;
   }

@@ -71,8 +71,9 @@ void attend_materialised(const AttentionWeights<T>& weights, const KeysValues<T>
       const HeadDropout<T> dropout(*request.dropout, request.sample, static_cast<std::uint64_t>(head),
                                    request.dropout_rate);
       for_each_tile([&](Index first, Index count) {
-        dropout.apply(positions.slice(first, count), [&](Index j) { return described.column(j); },
-                      scores.middleRows(first, count));
+        dropout.apply(
+            positions.slice(first, count), [&](Index j) { return described.column(j); },
+            scores.middleRows(first, count));
       });
     }
     for_each_tile([&](Index first, Index count) {

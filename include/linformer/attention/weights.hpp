@@ -8,10 +8,10 @@ namespace linformer::inline LINFORMER_ABI {
 /// The weights of one attention layer, E and F aside: they belong to the model's `ProjectionSet`.
 template <Scalar T>
 struct AttentionWeights {
-  Linear<T> query;   ///< W_Q: h·d × D
-  Linear<T> key;     ///< W_K: h·d × context width
-  Linear<T> value;   ///< W_V: h·d × context width
-  Linear<T> output;  ///< W_O: D × h·d
+  Linear<T> query;                                     ///< W_Q: h·d × D
+  Linear<T> key;                                       ///< W_K: h·d × context width
+  Linear<T> value;                                     ///< W_V: h·d × context width
+  Linear<T> output;                                    ///< W_O: D × h·d
   Vector<T> projected_key_bias, projected_value_bias;  ///< c: h·d each, or empty
 
   /// Weights of zero. @param config resolved
@@ -21,7 +21,9 @@ struct AttentionWeights {
     return {Linear<T>::zeros("query.weight", width, config.model_width, config.query_key_value_bias),
             Linear<T>::zeros("key.weight", width, config.context_width, config.query_key_value_bias),
             Linear<T>::zeros("value.weight", width, config.context_width, config.query_key_value_bias),
-            Linear<T>::zeros("output.dense.weight", config.model_width, width, config.output_bias), c, c};
+            Linear<T>::zeros("output.dense.weight", config.model_width, width, config.output_bias),
+            c,
+            c};
   }
 
   template <class Visitor>

@@ -37,9 +37,9 @@ class MaskView {
 
 /// Positions of consecutive rows in their own sequence: first, first + 1, … unless a list says otherwise.
 struct Positions {
-  Index first = 0;                ///< position of the first row, where there is no list
-  Index count = 0;                ///< rows
-  const Index* list = nullptr;    ///< position of each row, increasing; null if they follow each other
+  Index first = 0;              ///< position of the first row, where there is no list
+  Index count = 0;              ///< rows
+  const Index* list = nullptr;  ///< position of each row, increasing; null if they follow each other
 
   [[nodiscard]] Index operator[](Index row) const { return list != nullptr ? list[row] : first + row; }
   /// One past the last position; 0 if there is no row.
@@ -143,7 +143,8 @@ template <Scalar T>
 /// @param padded (B·n) × D, sequence by sequence, in any Eigen order
 /// @param mask B × n. @throws Error shape_mismatch if padded has not B·n rows.
 template <class Derived>
-[[nodiscard]] Batch<typename Derived::Scalar> to_ragged(const Eigen::MatrixBase<Derived>& padded, const MaskView& mask) {
+[[nodiscard]] Batch<typename Derived::Scalar> to_ragged(const Eigen::MatrixBase<Derived>& padded,
+                                                        const MaskView& mask) {
   const Index n = mask.length();
   detail::require_shape("padded batch", padded.rows(), padded.cols(),
                         detail::checked_size("padded batch", {mask.sequences(), n}), padded.cols());
@@ -176,7 +177,8 @@ template <class Derived>
   return batch;
 }
 
-/// A padded (B, n, D) batch in caller's memory, row-major. @throws Error shape_mismatch if the span has not B·n·D values.
+/// A padded (B, n, D) batch in caller's memory, row-major. @throws Error shape_mismatch if the span has not B·n·D
+/// values.
 template <Scalar T>
 [[nodiscard]] Batch<T> to_ragged(std::span<const T> padded, Index width, const MaskView& mask) {
   const Index rows = detail::checked_size("padded batch", {mask.sequences(), mask.length()});

@@ -31,9 +31,17 @@ using ConstMatrixRef = Eigen::Ref<const Matrix<T>, 0, Eigen::OuterStride<>>;
 
 /// Any Eigen expression of scalar `T`.
 template <class E, class T>
-concept MatrixExpression =
-    std::derived_from<std::remove_cvref_t<E>, Eigen::MatrixBase<std::remove_cvref_t<E>>> &&
+concept MatrixExpression = std::derived_from<std::remove_cvref_t<E>, Eigen::MatrixBase<std::remove_cvref_t<E>>> &&
     std::same_as<typename std::remove_cvref_t<E>::Scalar, T>;
+
+/// An Eigen expression of the same scalar as another.
+template <class E, class Other>
+concept SameScalarAs = std::same_as<typename E::Scalar, typename Other::Scalar>;
+
+/// Row-major rows in memory: a `Matrix`, `Map`, `Ref` or block of one.
+template <class E, class T>
+concept RowMajorMemory = std::same_as<typename E::Scalar, T> && (E::IsRowMajor != 0) &&
+                         ((E::Flags & Eigen::DirectAccessBit) != 0);
 
 /// A nullable, copyable, non-owning view of row-major rows, for optional arguments. The viewed memory must outlive it.
 template <Scalar T>
@@ -42,9 +50,7 @@ class MatrixView {
   MatrixView() = default;
 
   /// Views a row-major `Matrix`, `Map`, `Ref` or block. Evaluate other expressions into a `Matrix` first.
-  template <class Derived>
-    requires(bool(Derived::IsRowMajor) && bool(Derived::Flags & Eigen::DirectAccessBit) &&
-             std::same_as<typename Derived::Scalar, T>)
+  template <RowMajorMemory<T> Derived>
   MatrixView(const Eigen::MatrixBase<Derived>& matrix)  // NOLINT(google-explicit-constructor): a view, like std::span
       : data_(matrix.derived().data()),
         rows_(matrix.rows()),

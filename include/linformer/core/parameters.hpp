@@ -38,7 +38,8 @@ void visit_vector(const std::string& name, Vector& vector, Visitor& visitor) {
 template <class Module>
 [[nodiscard]] Index parameter_count(const Module& module) {
   Index count = 0;
-  module.for_each_parameter([&](const std::string&, Shape, auto values) { count += static_cast<Index>(values.size()); });
+  module.for_each_parameter(
+      [&](const std::string&, Shape, auto values) { count += static_cast<Index>(values.size()); });
   return count;
 }
 

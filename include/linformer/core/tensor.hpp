@@ -21,15 +21,16 @@ template <Scalar T, int Layout, class TensorIndex>
     auto rows = batch.sequence(b);
     for (Index i = 0; i < positions.count; ++i) {
       for (Index c = 0; c < width; ++c) {
-        rows(i, c) = padded(static_cast<TensorIndex>(b), static_cast<TensorIndex>(positions[i]),
-                            static_cast<TensorIndex>(c));
+        rows(i, c) =
+            padded(static_cast<TensorIndex>(b), static_cast<TensorIndex>(positions[i]), static_cast<TensorIndex>(c));
       }
     }
   }
   return batch;
 }
 
-/// The (B, n, D) tensor of a batch; absent tokens are zero. @throws Error shape_mismatch if a token lies at n or beyond.
+/// The (B, n, D) tensor of a batch; absent tokens are zero. @throws Error shape_mismatch if a token lies at n or
+/// beyond.
 template <int Layout = Eigen::RowMajor, Scalar T>
 [[nodiscard]] Eigen::Tensor<T, 3, Layout> to_tensor(const Batch<T>& batch, Index n) {
   const Matrix<T> padded = to_padded(batch, n);

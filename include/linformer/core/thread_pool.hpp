@@ -20,7 +20,9 @@ class ThreadPool {
   explicit ThreadPool(Index threads) {
     detail::require(threads >= 1, ErrorCode::invalid_configuration, "threads", "at least 1", std::to_string(threads));
     try {
-      for (Index worker = 1; worker < threads; ++worker) workers_.emplace_back([this, worker] { wait_for_work(worker); });
+      for (Index worker = 1; worker < threads; ++worker) {
+        workers_.emplace_back([this, worker] { wait_for_work(worker); });
+      }
     } catch (...) {
       stop();
       throw;
@@ -43,9 +45,7 @@ class ThreadPool {
     const std::lock_guard<std::mutex> turn(turn_);
     {
       const std::lock_guard<std::mutex> lock(mutex_);
-      call_ = [](const void* object, Index task, Index worker) {
-        (*static_cast<const Work*>(object))(task, worker);
-      };
+      call_ = [](const void* object, Index task, Index worker) { (*static_cast<const Work*>(object))(task, worker); };
       work_ = &work;
       tasks_ = tasks;
       next_ = 0;

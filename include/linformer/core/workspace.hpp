@@ -78,7 +78,7 @@ class Workspace {
 
  private:
   struct Free {
-    void operator()(void* memory) const noexcept { ::operator delete(memory, std::align_val_t{alignment}); }
+    void operator()(void* memory) const noexcept { ::operator delete (memory, std::align_val_t{alignment}); }
   };
   struct Block {
     std::unique_ptr<void, Free> memory;
@@ -105,7 +105,7 @@ class Workspace {
 
   void grow(std::size_t bytes) {
     blocks_.reserve(blocks_.size() + 1);
-    blocks_.push_back({std::unique_ptr<void, Free>(::operator new(bytes, std::align_val_t{alignment})), bytes});
+    blocks_.push_back({std::unique_ptr<void, Free>(::operator new (bytes, std::align_val_t{alignment})), bytes});
   }
 
   /// When the outermost scope ends, several blocks become one, so that the next call of this shape finds room at once.
