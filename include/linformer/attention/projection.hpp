@@ -12,9 +12,10 @@
 
 namespace linformer::inline LINFORMER_ABI {
 
-static_assert(SequenceProjection<LearnedProjection<float>, float> && SequenceProjection<FixedProjection<float>, float> &&
-              SequenceProjection<MeanPooling<float>, float> && SequenceProjection<MaxPooling<float>, float> &&
-              SequenceProjection<Convolution<float>, float> && SequenceProjection<DepthwiseConvolution<float>, float>);
+static_assert(SequenceProjection<LearnedProjection<float>, float> &&
+              SequenceProjection<FixedProjection<float>, float> && SequenceProjection<MeanPooling<float>, float> &&
+              SequenceProjection<MaxPooling<float>, float> && SequenceProjection<Convolution<float>, float> &&
+              SequenceProjection<DepthwiseConvolution<float>, float>);
 
 /// A sequence projection of any kind, with the additive vector r that it may own.
 template <Scalar T>
