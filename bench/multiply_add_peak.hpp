@@ -1,0 +1,137 @@
+#pragma once
+
+#include <algorithm>
+#include <chrono>
+#include <cstring>
+#include <latch>
+#include <thread>
+#include <vector>
+
+#if defined(__GNUC__) && (defined(__x86_64__) || defined(__i386__))
+#define LINFORMER_BENCH_X86
+#include <immintrin.h>
+#endif
+
+// The most multiply-adds that cores of this machine execute, whatever -march this file is compiled with: what a
+// benchmark reports is a fraction of this, measured in the same run.
+
+namespace linformer::bench {
+
+namespace detail {
+
+/// Defines `double name(long rounds, Scalar half)`: a round is 12 independent s ← s·½ + ½ on vectors that stay in
+/// registers, more than latency × units of today's cores. They start apart, else a compiler would keep only one.
+#define LINFORMER_BENCH_PEAK(name, attributes, Scalar, Vector, broadcast, multiply_add)          \
+  attributes inline double name(long rounds, Scalar half) {                                      \
+    const Vector h = broadcast(half);                                                            \
+    Vector s0 = broadcast(Scalar(0)), s1 = broadcast(Scalar(2)), s2 = broadcast(Scalar(3));      \
+    Vector s3 = broadcast(Scalar(4)), s4 = broadcast(Scalar(5)), s5 = broadcast(Scalar(6));      \
+    Vector s6 = broadcast(Scalar(7)), s7 = broadcast(Scalar(8)), s8 = broadcast(Scalar(9));      \
+    Vector s9 = broadcast(Scalar(10)), s10 = broadcast(Scalar(11)), s11 = broadcast(Scalar(12)); \
+    for (long round = 0; round < rounds; ++round) {                                              \
+      s0 = multiply_add(s0, h, h), s1 = multiply_add(s1, h, h), s2 = multiply_add(s2, h, h);     \
+      s3 = multiply_add(s3, h, h), s4 = multiply_add(s4, h, h), s5 = multiply_add(s5, h, h);     \
+      s6 = multiply_add(s6, h, h), s7 = multiply_add(s7, h, h), s8 = multiply_add(s8, h, h);     \
+      s9 = multiply_add(s9, h, h), s10 = multiply_add(s10, h, h), s11 = multiply_add(s11, h, h); \
+    }                                                                                            \
+    const Vector sum = s0 + s1 + s2 + s3 + s4 + s5 + s6 + s7 + s8 + s9 + s10 + s11;              \
+    Scalar first;                                                                                \
+    std::memcpy(&first, &sum, sizeof first);                                                     \
+    return static_cast<double>(first);                                                           \
+  }
+
+inline constexpr int peak_chains = 12;
+
+#ifdef LINFORMER_BENCH_X86
+#define LINFORMER_BENCH_AVX512 __attribute__((noinline, target("avx512f")))
+#define LINFORMER_BENCH_AVX2 __attribute__((noinline, target("avx2,fma")))
+LINFORMER_BENCH_PEAK(peak_avx512, LINFORMER_BENCH_AVX512, float, __m512, _mm512_set1_ps, _mm512_fmadd_ps)
+LINFORMER_BENCH_PEAK(peak_avx512, LINFORMER_BENCH_AVX512, double, __m512d, _mm512_set1_pd, _mm512_fmadd_pd)
+LINFORMER_BENCH_PEAK(peak_avx2, LINFORMER_BENCH_AVX2, float, __m256, _mm256_set1_ps, _mm256_fmadd_ps)
+LINFORMER_BENCH_PEAK(peak_avx2, LINFORMER_BENCH_AVX2, double, __m256d, _mm256_set1_pd, _mm256_fmadd_pd)
+#undef LINFORMER_BENCH_AVX512
+#undef LINFORMER_BENCH_AVX2
+#endif
+
+// Anywhere else: the vectors that GCC and Clang offer on every processor, or scalars.
+#ifdef __GNUC__
+#define LINFORMER_BENCH_PLAIN __attribute__((noinline))
+typedef float FloatVector __attribute__((vector_size(16)));
+typedef double DoubleVector __attribute__((vector_size(16)));
+#else
+#define LINFORMER_BENCH_PLAIN
+using FloatVector = float;
+using DoubleVector = double;
+#endif
+#define LINFORMER_BENCH_BROADCAST_FLOAT(x) (FloatVector{} + (x))
+#define LINFORMER_BENCH_BROADCAST_DOUBLE(x) (DoubleVector{} + (x))
+#define LINFORMER_BENCH_MULTIPLY_ADD(a, b, c) ((a) * (b) + (c))
+LINFORMER_BENCH_PEAK(peak_plain, LINFORMER_BENCH_PLAIN, float, FloatVector, LINFORMER_BENCH_BROADCAST_FLOAT,
+                     LINFORMER_BENCH_MULTIPLY_ADD)
+LINFORMER_BENCH_PEAK(peak_plain, LINFORMER_BENCH_PLAIN, double, DoubleVector, LINFORMER_BENCH_BROADCAST_DOUBLE,
+                     LINFORMER_BENCH_MULTIPLY_ADD)
+#undef LINFORMER_BENCH_PLAIN
+#undef LINFORMER_BENCH_BROADCAST_FLOAT
+#undef LINFORMER_BENCH_BROADCAST_DOUBLE
+#undef LINFORMER_BENCH_MULTIPLY_ADD
+#undef LINFORMER_BENCH_PEAK
+
+template <class T>
+struct PeakKernel {
+  double (*run)(long rounds, T half);
+  std::size_t vector_bytes;
+};
+
+/// Those that this processor can execute.
+template <class T>
+[[nodiscard]] std::vector<PeakKernel<T>> peak_kernels() {
+  std::vector<PeakKernel<T>> kernels{{peak_plain, sizeof(FloatVector) / sizeof(float) * sizeof(T)}};
+#ifdef LINFORMER_BENCH_X86
+  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) kernels.push_back({peak_avx2, 32});
+  if (__builtin_cpu_supports("avx512f")) kernels.push_back({peak_avx512, 64});
+#endif
+  return kernels;
+}
+
+/// Operations per second of `threads` threads that run the kernel at the same time, once, for a few milliseconds.
+template <class T>
+[[nodiscard]] double multiply_add_rate(const PeakKernel<T>& kernel, int threads) {
+  using Clock = std::chrono::steady_clock;
+  constexpr double operations = 4e8;  // of each thread, a multiply-add counted as two
+  const double per_round = 2.0 * peak_chains * static_cast<double>(kernel.vector_bytes / sizeof(T));
+  const auto rounds = static_cast<long>(operations / per_round);
+  const auto count = static_cast<std::size_t>(threads);
+  std::vector<Clock::time_point> begin(count), end(count);
+  std::latch start(threads);
+  const auto work = [&](std::size_t thread) {
+    start.arrive_and_wait();
+    begin[thread] = Clock::now();
+    volatile double sink = kernel.run(rounds, T(0.5));
+    static_cast<void>(sink);
+    end[thread] = Clock::now();
+  };
+  std::vector<std::thread> others;
+  for (std::size_t thread = 1; thread < count; ++thread) others.emplace_back(work, thread);
+  work(0);
+  for (std::thread& other : others) other.join();
+  const std::chrono::duration<double> seconds =
+      *std::max_element(end.begin(), end.end()) - *std::min_element(begin.begin(), begin.end());
+  return static_cast<double>(rounds) * per_round * threads / seconds.count();
+}
+
+}  // namespace detail
+
+/// Operations per second, a multiply-add counted as two: the best of several short repetitions of the best kernel.
+/// Where the fallback alone can run (no AVX2, no x86), it is the peak of plain 128-bit code.
+template <class T>
+[[nodiscard]] double multiply_add_peak(int threads = 1) {
+  double best = 0;
+  for (const auto& kernel : detail::peak_kernels<T>()) {
+    for (int repetition = 0; repetition < 12; ++repetition) {
+      best = std::max(best, detail::multiply_add_rate(kernel, threads));
+    }
+  }
+  return best;
+}
+
+}  // namespace linformer::bench

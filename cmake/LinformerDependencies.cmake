@@ -1,0 +1,83 @@
+# One line a dependency: finds it, or downloads it if LINFORMER_FETCH_DEPENDENCIES is on, or says what to do.
+
+include(FetchContent)
+if(POLICY CMP0135)
+  cmake_policy(SET CMP0135 NEW)  # downloaded files get the time of their extraction
+endif()
+
+# Stops with a hint, unless downloads are allowed.
+function(linformer_allow_fetch what debian_package off_switch)
+  if(LINFORMER_FETCH_DEPENDENCIES)
+    message(STATUS "linformer: ${what} not found here; downloading it (LINFORMER_FETCH_DEPENDENCIES is ON)")
+    return()
+  endif()
+  if(off_switch)
+    set(off_hint "\n  - or do without: -D${off_switch}=OFF")
+  endif()
+  message(FATAL_ERROR "linformer: ${what} not found. Do one of these:\n"
+    "  - install it (Debian, Ubuntu: apt-get install ${debian_package}; or run scripts/install_dependencies.sh)\n"
+    "  - name its place: -DCMAKE_PREFIX_PATH=<folder>\n"
+    "  - let CMake download it: -DLINFORMER_FETCH_DEPENDENCIES=ON${off_hint}")
+endfunction()
+
+# Target Eigen3::Eigen, version 3.4 or later. The version is compared here because Eigen's own version file answers to
+# its own major version only, and to no range; so the first Eigen on the caller's search path wins, whether 3.4 or 5.
+# Twin of the lookup in linformerConfig.cmake.in.
+function(linformer_require_eigen)
+  if(TARGET Eigen3::Eigen)
+    return()
+  endif()
+  find_package(Eigen3 QUIET NO_MODULE)
+  if(Eigen3_FOUND AND Eigen3_VERSION VERSION_GREATER_EQUAL 3.4)
+    message(STATUS "linformer: Eigen ${Eigen3_VERSION} (${Eigen3_DIR})")
+    return()
+  endif()
+  if(Eigen3_FOUND)
+    message(FATAL_ERROR "linformer: Eigen 3.4 or later is needed, but ${Eigen3_DIR} holds ${Eigen3_VERSION}")
+  endif()
+  linformer_allow_fetch("Eigen 3.4 or later" libeigen3-dev "")
+  # Headers only: Eigen's own build adds options and targets that nobody here wants.
+  FetchContent_Declare(linformer_eigen
+    URL https://gitlab.com/libeigen/eigen/-/archive/3.4.0/eigen-3.4.0.tar.gz
+    URL_HASH SHA256=8586084f71f9bde545ee7fa6d00288b264a2b7ac3607b974e54d13e7162c1c72
+    SOURCE_SUBDIR headers_only)
+  FetchContent_MakeAvailable(linformer_eigen)
+  add_library(Eigen3::Eigen INTERFACE IMPORTED GLOBAL)
+  target_include_directories(Eigen3::Eigen INTERFACE "${linformer_eigen_SOURCE_DIR}")
+endfunction()
+
+# A macro, since a package's variables and module path are for its caller.
+macro(linformer_require package what debian_package off_switch url sha256)
+  find_package(${package} QUIET NO_MODULE)
+  if(NOT ${package}_FOUND)
+    linformer_allow_fetch("${what}" ${debian_package} ${off_switch})
+    FetchContent_Declare(linformer_${package} URL ${url} URL_HASH SHA256=${sha256})
+    FetchContent_MakeAvailable(linformer_${package})
+  endif()
+endmacro()
+
+# Target Catch2::Catch2, and the module Catch.
+macro(linformer_require_catch2)
+  linformer_require(Catch2 "Catch2 2.13 or 3" catch2 LINFORMER_BUILD_TESTS
+    https://github.com/catchorg/Catch2/archive/v2.13.10.tar.gz
+    d54a712b7b1d7708bc7a819a8e6e47b2fde9536f487b89ccbca295072a7d9943)
+  if(linformer_catch2_SOURCE_DIR)
+    list(APPEND CMAKE_MODULE_PATH "${linformer_catch2_SOURCE_DIR}/contrib")
+  endif()
+endmacro()
+
+# Target benchmark::benchmark.
+macro(linformer_require_benchmark)
+  set(BENCHMARK_ENABLE_TESTING OFF CACHE INTERNAL "")
+  set(BENCHMARK_ENABLE_INSTALL OFF CACHE INTERNAL "")
+  linformer_require(benchmark "Google Benchmark" libbenchmark-dev LINFORMER_BUILD_BENCHMARKS
+    https://github.com/google/benchmark/archive/refs/tags/v1.7.1.tar.gz
+    6430e4092653380d9dc4ccb45a1e2dc9259d581f4866dc0759713126056bc1d7)
+endmacro()
+
+# Target CLI11::CLI11, for the examples that take options.
+macro(linformer_require_cli11)
+  linformer_require(CLI11 "CLI11" libcli11-dev LINFORMER_BUILD_EXAMPLES
+    https://github.com/CLIUtils/CLI11/archive/v2.1.2.tar.gz
+    26291377e892ba0e5b4972cdfd4a2ab3bf53af8dac1f4ea8fe0d1376b625c8cb)
+endmacro()

@@ -1,0 +1,187 @@
+#include <linformer/kernels/product.hpp>
+
+#include "core/thread_count.hpp"
+#include "kernels/reference.hpp"
+#include "support/catch.hpp"
+
+#include <cmath>
+#include <initializer_list>
+#include <limits>
+#include <thread>
+
+using namespace linformer;
+using reference::Framed;
+using reference::Numbers;
+
+namespace {
+
+/// (m × p)·(p × n).
+struct Sizes {
+  Index m, p, n;
+};
+
+// No rows, depth or columns; vectors; sizes beside those of registers and packets; sizes that Eigen multiplies without
+// packing, with it, and in several blocks of depth, rows and columns.
+constexpr Sizes all_sizes[] = {{0, 3, 4},   {3, 0, 4},    {3, 4, 0},     {0, 0, 0},    {1, 1, 1},     {1, 7, 1},
+                               {1, 64, 9},  {9, 64, 1},   {1, 5000, 1},  {5, 1, 6},    {2, 3, 4},     {3, 5, 7},
+                               {8, 8, 8},   {7, 17, 13},  {16, 4, 48},   {33, 31, 9},  {15, 129, 65}, {64, 64, 64},
+                               {13, 1, 77}, {3, 9001, 5}, {129, 100, 3}, {70, 515, 66}};
+
+/// |fl(a·b) − a·b| ≤ γ_p·|a||b|: an element takes p multiplications and p − 1 additions in any order, each term at most
+/// p of these roundings (Higham 2002, Section 3.5). Adding to what is there is one more. Eigen's factor 1 and its first
+/// addition to 0 are exact.
+template <Scalar T>
+void check_products(const Sizes& sizes) {
+  const auto [m, p, n] = sizes;
+  CAPTURE(m, p, n);
+  Numbers numbers(static_cast<std::uint64_t>(m * 1000003 + p * 1009 + n));
+  const Matrix<T> a = numbers.matrix<T>(m, p), b = numbers.matrix<T>(p, n), start = numbers.matrix<T>(m, n, 3);
+  const Matrix<T> a_transposed = a.transpose(), b_transposed = b.transpose();
+  const Matrix<T> garbage = Matrix<T>::Constant(m, n, std::numeric_limits<T>::quiet_NaN());
+  const reference::Exact exact = reference::product(a, b), exact_sum = reference::product(a, b, start);
+  const long double bound = reference::gamma<T>(p), bound_of_sum = reference::gamma<T>(p + 1);
+
+  Matrix<T> out = garbage;
+  multiply<T>(a, b, out);
+  CHECK(reference::worst_error(out, exact, bound) <= 1);
+  out = garbage;
+  multiply_by_transposed<T>(a, b_transposed, out);
+  CHECK(reference::worst_error(out, exact, bound) <= 1);
+  out = start;
+  multiply_add<T>(a, b, out);
+  CHECK(reference::worst_error(out, exact_sum, bound_of_sum) <= 1);
+  out = start;
+  multiply_transposed_add<T>(a_transposed, b, out);
+  CHECK(reference::worst_error(out, exact_sum, bound_of_sum) <= 1);
+
+  const Framed<T> fa(a), fb(b), fa_transposed(a_transposed), fb_transposed(b_transposed);
+  Framed<T> fout(garbage);
+  multiply<T>(fa.inside(), fb.inside(), fout.inside());
+  CHECK(reference::worst_error(fout.inside(), exact, bound) <= 1);
+  fout.inside() = garbage;
+  multiply_by_transposed<T>(fa.inside(), fb_transposed.inside(), fout.inside());
+  CHECK(reference::worst_error(fout.inside(), exact, bound) <= 1);
+  fout.inside() = start;
+  multiply_add<T>(fa.inside(), fb.inside(), fout.inside());
+  CHECK(reference::worst_error(fout.inside(), exact_sum, bound_of_sum) <= 1);
+  fout.inside() = start;
+  multiply_transposed_add<T>(fa_transposed.inside(), fb.inside(), fout.inside());
+  CHECK(reference::worst_error(fout.inside(), exact_sum, bound_of_sum) <= 1);
+  CHECK(fout.frame_is_intact());
+}
+
+/// The four products by one name: out = a·b, whatever is transposed or added to.
+template <Scalar T>
+Matrix<T> product_by(int kernel, const Matrix<T>& a, const Matrix<T>& b) {
+  Matrix<T> out = Matrix<T>::Zero(a.rows(), b.cols());
+  switch (kernel) {
+    case 0:
+      multiply<T>(a, b, out);
+      break;
+    case 1:
+      multiply_add<T>(a, b, out);
+      break;
+    case 2:
+      multiply_transposed_add<T>(Matrix<T>(a.transpose()), b, out);
+      break;
+    default:
+      multiply_by_transposed<T>(a, Matrix<T>(b.transpose()), out);
+  }
+  return out;
+}
+
+constexpr Sizes finite_sizes[] = {{2, 3, 4}, {1, 40, 30}, {30, 40, 1}, {33, 50, 35}};
+
+}  // namespace
+
+TEMPLATE_TEST_CASE("products are within the bound of their depth", "[product]", float, double) {
+  for (const Sizes& sizes : all_sizes) check_products<TestType>(sizes);
+}
+
+TEMPLATE_TEST_CASE("products of small integers are exact", "[product]", float, double) {
+  for (const auto& [m, p, n] : finite_sizes) {
+    Matrix<TestType> a(m, p), b(p, n);
+    for (Index i = 0; i < a.size(); ++i) a.data()[i] = static_cast<TestType>(i % 7 - 3);
+    for (Index i = 0; i < b.size(); ++i) b.data()[i] = static_cast<TestType>(i % 5 - 2);
+    const auto exact = reference::product(a, b).value.template cast<TestType>().eval();
+    for (int kernel = 0; kernel < 4; ++kernel) CHECK(product_by(kernel, a, b) == exact);
+  }
+}
+
+TEMPLATE_TEST_CASE("NaN reaches the row or column that it belongs to and no other", "[product]", float, double) {
+  using T = TestType;
+  constexpr T nan = std::numeric_limits<T>::quiet_NaN();
+  for (const auto& [m, p, n] : finite_sizes) {
+    for (int kernel = 0; kernel < 4; ++kernel) {
+      CAPTURE(m, p, n, kernel);
+      Numbers numbers(5);
+      Matrix<T> a = numbers.matrix<T>(m, p), b = numbers.matrix<T>(p, n);
+      const reference::Exact exact = reference::product(a, b);
+      a(m - 1, p / 2) = nan;
+      Matrix<T> out = product_by(kernel, a, b);
+      CHECK(out.row(m - 1).array().isNaN().all());
+      out.row(m - 1) = exact.value.row(m - 1).template cast<T>();
+      CHECK(reference::worst_error(out, exact, reference::gamma<T>(p + 1)) <= 1);
+
+      a = numbers.matrix<T>(m, p);
+      b(p - 1, n / 2) = nan;
+      out = product_by(kernel, a, b);
+      CHECK(out.col(n / 2).array().isNaN().all());
+      CHECK(out.array().isNaN().count() == m);
+    }
+  }
+}
+
+TEMPLATE_TEST_CASE("infinities propagate as in IEEE sums", "[product]", float, double) {
+  using T = TestType;
+  constexpr T infinity = std::numeric_limits<T>::infinity();
+  for (const auto& [m, p, n] : finite_sizes) {
+    for (int kernel = 0; kernel < 4; ++kernel) {
+      CAPTURE(m, p, n, kernel);
+      Matrix<T> a = Matrix<T>::Ones(m, p), b = Matrix<T>::Ones(p, n);
+      a(0, 1) = infinity;
+      b(1, 0) = T{-2};
+      Matrix<T> out = product_by(kernel, a, b);
+      CHECK(out(0, 0) == -infinity);
+      if (n > 1) CHECK((out.row(0).tail(n - 1).array() == infinity).all());
+      CHECK(out.bottomRows(m - 1).allFinite());
+
+      b(1, 0) = T{0};  // inf · 0
+      CHECK(std::isnan(product_by(kernel, a, b)(0, 0)));
+
+      b(1, 0) = T{1};
+      a(0, 2) = -infinity;  // inf − inf
+      out = product_by(kernel, a, b);
+      CHECK(out.row(0).array().isNaN().all());
+      CHECK(out.bottomRows(m - 1).allFinite());
+    }
+  }
+}
+
+TEST_CASE("an overflowing product is infinite, not an error", "[product]") {
+  for (int kernel = 0; kernel < 4; ++kernel) {
+    const Matrix<float> a = Matrix<float>::Constant(20, 30, 1e30F), b = Matrix<float>::Constant(30, 20, 1e30F);
+    CHECK((product_by(kernel, a, b).array() == std::numeric_limits<float>::infinity()).all());
+  }
+}
+
+// Compiled with OpenMP, Eigen would spread a product of this size over threads.
+TEST_CASE("a product starts no thread and leaves OpenMP's settings alone", "[product]") {
+  bool right = true, alone = true, settings_kept = true;
+  // In a thread of its own, as OpenMP keeps what it has started before for the thread that asked.
+  std::thread([&] {
+    const auto before = thread_count();
+#ifdef _OPENMP
+    omp_set_num_threads(3);
+#endif
+    const Matrix<float> a = Matrix<float>::Ones(300, 300);
+    for (int kernel = 0; kernel < 4; ++kernel) right = right && product_by(kernel, a, a)(299, 299) == 300;
+    alone = thread_count() == before;
+#ifdef _OPENMP
+    settings_kept = omp_get_max_threads() == 3;
+#endif
+  }).join();
+  CHECK(right);
+  CHECK(alone);
+  CHECK(settings_kept);
+}
