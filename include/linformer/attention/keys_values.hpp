@@ -20,8 +20,8 @@ struct KeysValues {
   };
 
   std::vector<Head> heads;
-  Matrix<T> keys;    ///< most rows × h·d, head by head, scaled by 1/√d
-  Matrix<T> values;  ///< most rows × h·d
+  Matrix<T> keys;    ///< h·d × most rows, a key a column, head by head, scaled by 1/√d
+  Matrix<T> values;  ///< most rows × h·d, a value a row
 };
 
 }  // namespace linformer::inline LINFORMER_ABI

@@ -59,7 +59,9 @@ class Workspace {
   template <Scalar T>
   [[nodiscard]] ScratchMatrix<T> matrix(Index rows, Index cols) {
     constexpr Index per_line = static_cast<Index>(alignment / sizeof(T));
-    const Index stride = (cols + per_line - 1) / per_line * per_line;
+    Index stride = (cols + per_line - 1) / per_line * per_line;
+    // Rows that lie a multiple of 1 KiB apart would compete for the same few sets of the caches.
+    if (stride > 0 && stride % (16 * per_line) == 0) stride += per_line;
     const Index size = detail::checked_size("workspace", {rows, stride});
     auto* data = static_cast<T*>(take(static_cast<std::size_t>(size) * sizeof(T)));
     return ScratchMatrix<T>(data, rows, cols, Eigen::OuterStride<>(stride));
