@@ -24,10 +24,12 @@ void absorb_scores(Isa isa, MatrixRef<T> scores, MatrixRef<T> maxima, MatrixRef<
 #endif
   kept = maxima;
   for (Index i = 0; i < scores.rows(); ++i) maxima = maxima.cwiseMax(scores.row(i));
-  kept = (kept - maxima).array().exp();
+  // Where all scores so far are −∞ their weights are 0, not exp(−∞ + ∞).
+  const Matrix<T> shift = (maxima.array() == -std::numeric_limits<T>::infinity()).select(T{0}, maxima);
+  kept = (kept - shift).array().exp();
   sums = sums.cwiseProduct(kept);
   for (Index i = 0; i < scores.rows(); ++i) {
-    scores.row(i) = (scores.row(i) - maxima).array().exp();
+    scores.row(i) = (scores.row(i) - shift).array().exp();
     sums += scores.row(i);
   }
 }

@@ -136,10 +136,12 @@ inline void absorb_columns(Index keys, float* scores, Index stride, float* maxim
     const Lanes score = load(scores + i * stride);
     maximum = maximum > score ? maximum : score;
   }
-  const Lanes factor = exponential(before - maximum);
+  // Where all scores so far are −∞ their weights are 0, not exp(−∞ + ∞).
+  const Lanes shift = maximum == broadcast(-__builtin_inff()) ? Lanes{} : maximum;
+  const Lanes factor = exponential(before - shift);
   Lanes even = load(sums) * factor, odd{};
   for (Index i = 0; i < keys; ++i) {
-    const Lanes weight = exponential(load(scores + i * stride) - maximum);
+    const Lanes weight = exponential(load(scores + i * stride) - shift);
     store(scores + i * stride, weight);
     (i % 2 == 0 ? even : odd) += weight;
   }
