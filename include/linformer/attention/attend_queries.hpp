@@ -72,7 +72,7 @@ void attend_queries(const TransposedWeights<T>& weights, const KeysValues<T>& co
   const auto heads = static_cast<Index>(context.heads.size());
   const Index head_width = weights.width() / heads;
   // Asked for P̄, the scores of a query must be whole; otherwise many keys are taken a tile at a time.
-  const Index most = context.values.rows();
+  const Index most = context.most_rows;
   const Index key_tile = request.probabilities.empty() ? std::min(detail::key_tile, most) : most;
   execution.run(detail::tiles(x.rows()), [&](Index task, const Compute& compute) {
     const Index first = task * detail::query_tile;

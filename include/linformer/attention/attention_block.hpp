@@ -95,8 +95,8 @@ class AttentionBlock {
               const WeightsRequest<T>& request, const Execution& execution) const {
     detail::require_shape("x", x.rows(), x.cols(), positions.count, config_.model_width);
     detail::require_shape("y", y.rows(), y.cols(), x.rows(), config_.model_width);
-    detail::require_shape("values", keys_values.values.rows(), keys_values.values.cols(), keys_values.values.rows(),
-                          config_.heads * config_.head_width);
+    detail::require_shape("keys", keys_values.keys.rows(), keys_values.most_rows, config_.heads * config_.head_width,
+                          keys_values.most_rows);
     require_apart(x, y, "x");
     const Workspace::Scope scope(execution.workspace);
     attend_queries(TransposedWeights<T>(weights_, execution.here()), keys_values, positions, x, y, request, execution);

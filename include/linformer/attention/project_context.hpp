@@ -122,8 +122,7 @@ void finish_context(const TransposedWeights<T>& weights, const LayerProjections<
     }
     most = std::max(most, described.rows);
   }
-  result.keys.resize(heads * head_width, most);
-  result.values.resize(most, heads * head_width);
+  result.resize(most, heads * head_width);
 
   // One task for each side and run of heads that read the same sum.
   struct Run {
