@@ -1,6 +1,5 @@
 #pragma once
 
-#include <linformer/core/workspace.hpp>
 #include <linformer/kernels/attend_tile.hpp>
 
 namespace linformer::inline LINFORMER_ABI {
@@ -12,10 +11,10 @@ template <class E, SameScalarAs<E> X>
   using T = typename E::Scalar;
   detail::require(x.rows() <= e.cols(), ErrorCode::sequence_too_long, "x",
                   "at most " + std::to_string(e.cols()) + " rows, the columns of E", std::to_string(x.rows()));
-  const Matrix<T> columns = e.leftCols(x.rows());
+  const Matrix<T> columns = e.leftCols(x.rows()).transpose();
   const Matrix<T> features = x;
   Matrix<T> result(e.rows(), x.cols());
-  multiply<T>(columns, features, result);
+  multiply<T>(default_isa(), columns, features, result);
   return result;
 }
 
@@ -26,28 +25,28 @@ template <class Q, SameScalarAs<Q> K, SameScalarAs<Q> V>
 [[nodiscard]] Matrix<typename Q::Scalar> attend(const Eigen::MatrixBase<Q>& q, const Eigen::MatrixBase<K>& k,
                                                 const Eigen::MatrixBase<V>& v) {
   using T = typename Q::Scalar;
-  constexpr Index rows = 128, columns = 512;
+  constexpr Index query_tile = 96, key_tile = 512;
   detail::require_shape("k", k.rows(), k.cols(), k.rows(), q.cols());
   detail::require_shape("v", v.rows(), v.cols(), k.rows(), v.cols());
-  const Matrix<T> queries = q;
-  const Matrix<T> keys = k / std::sqrt(static_cast<T>(q.cols()));
+  if (k.rows() == 0) return Matrix<T>::Zero(q.rows(), v.cols());
+  const Matrix<T> queries = q.transpose();
+  const Matrix<T> keys = k.transpose() / std::sqrt(static_cast<T>(q.cols()));
   const Matrix<T> values = v;
-  Matrix<T> result = Matrix<T>::Zero(q.rows(), v.cols());
-  if (keys.rows() == 0) return result;
+  Matrix<T> result(v.cols(), q.rows());
   Workspace workspace;
-  AttendTile<T> tile(std::min(rows, q.rows()), std::min(columns, k.rows()), workspace);
-  for (Index row = 0; row < q.rows(); row += rows) {
-    const Index count = std::min(rows, q.rows() - row);
-    MatrixRef<T> out = result.middleRows(row, count);
+  AttendTile<T> tile(std::min(key_tile, k.rows()), std::min(query_tile, q.rows()), {workspace, default_isa()});
+  for (Index query = 0; query < q.rows(); query += query_tile) {
+    const Index count = std::min(query_tile, q.rows() - query);
+    MatrixRef<T> out = result.middleCols(query, count);
     tile.begin(count);
-    for (Index key = 0; key < k.rows(); key += columns) {
-      const Index taken = std::min(columns, k.rows() - key);
-      tile.absorb(queries.middleRows(row, count), keys.middleRows(key, taken), values.middleRows(key, taken), nullptr,
+    for (Index key = 0; key < k.rows(); key += key_tile) {
+      const Index taken = std::min(key_tile, k.rows() - key);
+      tile.absorb(queries.middleCols(query, count), keys.middleCols(key, taken), values.middleRows(key, taken), nullptr,
                   out, [](const auto&, const auto&) {});
     }
     tile.finish(out);
   }
-  return result;
+  return result.transpose();
 }
 
 /// Linformer attention of one head as the paper writes it (Eq. 7): softmax(Q·(E·K)ᵀ/√d)·(F·V). Fewer keys than E has

@@ -16,17 +16,49 @@ struct WeightsRequest {
   std::optional<DropoutAddress> dropout{};  ///< of this call
   double dropout_rate = 0;
   std::uint64_t sample = 0;  ///< index of the sequence in the call
+
+  /// The draws of a head, if there are any.
+  [[nodiscard]] std::optional<HeadDropout<T>> head_dropout(Index head) const {
+    if (!dropout || dropout_rate == 0) return {};
+    return HeadDropout<T>(*dropout, sample, static_cast<std::uint64_t>(head), dropout_rate);
+  }
 };
 
 namespace detail {
 
-/// Rows of queries that one task takes: a function of their number alone.
-[[nodiscard]] constexpr Index query_tile(Index queries) {
-  return std::clamp((queries / 4 + 63) / 64 * 64, Index{256}, Index{512});
+/// Queries that one task takes: whole vectors and tiles of a product; its rows of X, Q and the result, and a tile of
+/// scores, stay in the second-level cache.
+inline constexpr Index query_tile = 96;
+inline constexpr Index key_tile = 512;
+
+[[nodiscard]] constexpr Index tiles(Index rows) { return (rows + query_tile - 1) / query_tile; }
+
+/// out (h·d × m) = W_Q·xᵀ + b·1ᵀ of a tile of rows, a query a column.
+template <Scalar T>
+void project_queries(const TransposedWeights<T>& weights, const ConstMatrixRef<T>& x, MatrixRef<T> out,
+                     const Compute& compute) {
+  const Workspace::Scope scope(compute.workspace);
+  multiply<T>(compute.isa, weights.query.map(), transposed<T>(x, compute), out);
+  const Vector<T>& bias = weights.weights->query.bias;
+  if (bias.size() != 0) out.colwise() += bias;
 }
 
-inline constexpr Index score_rows = 128;  // a tile of scores, 256 KiB in fp32, stays in the second-level cache
-inline constexpr Index score_columns = 512;
+/// y (m × D) = attended·W_Oᵀ + 1·bᵀ of a tile. @param attended h·d × m, a query a column
+template <Scalar T>
+void project_output(const TransposedWeights<T>& weights, const ConstMatrixRef<T>& attended, MatrixRef<T> y, Isa isa) {
+  multiply<T>(isa, attended, weights.output.map(), y);
+  const Vector<T>& bias = weights.weights->output.bias;
+  if (bias.size() != 0) y.rowwise() += bias.transpose();
+}
+
+/// Copies weights (keys × m) divided by their sums (1 × m) into rows of P̄.
+template <Scalar T, class Weights, class Sums, class ColumnOf>
+void copy_probabilities(const Weights& weights, const Sums& sums, Index first_row, const ColumnOf& column_of,
+                        Matrix<T>& p) {
+  for (Index i = 0; i < weights.cols(); ++i) {
+    for (Index j = 0; j < weights.rows(); ++j) p(first_row + i, column_of(j)) = weights(j, i) / sums(i);
+  }
+}
 
 }  // namespace detail
 
@@ -34,64 +66,48 @@ inline constexpr Index score_columns = 512;
 /// @param positions of the queries in their sequence
 /// @param x queries × D, @param y queries × D
 template <Scalar T>
-void attend_queries(const AttentionWeights<T>& weights, const KeysValues<T>& context, const Positions& positions,
-                    const ConstMatrixRef<T>& x, MatrixRef<T> y, const WeightsRequest<T>& request, ThreadPool& pool,
-                    Workspace& workspace) {
+void attend_queries(const TransposedWeights<T>& weights, const KeysValues<T>& context, const Positions& positions,
+                    const ConstMatrixRef<T>& x, MatrixRef<T> y, const WeightsRequest<T>& request,
+                    const Execution& execution) {
   const auto heads = static_cast<Index>(context.heads.size());
-  const Index width = weights.query.weight.rows();
-  const Index head_width = width / heads;
-  const Index tile = detail::query_tile(x.rows());
-  workspace.reserve_workers(pool.threads());
-  pool.run((x.rows() + tile - 1) / tile, [&](Index task, Index worker) {
-    const Index first = task * tile;
-    const Index count = std::min(tile, x.rows() - first);
-    Workspace& scratch = workspace.worker(worker);
-    const Workspace::Scope scope(scratch);
-    auto queries = scratch.matrix<T>(count, width);
-    auto attended = scratch.matrix<T>(count, width);
-    weights.query.apply(x.middleRows(first, count), queries);
-    attended.setZero();  // what a head without keys gives
-    // Asked for P̄, a row of scores must be whole; otherwise long rows are taken a tile at a time.
-    const Index columns =
-        request.probabilities.empty() ? std::min(detail::score_columns, context.keys.rows()) : context.keys.rows();
-    AttendTile<T> attend(std::min(detail::score_rows, count), columns, scratch);
+  const Index head_width = weights.width() / heads;
+  // Asked for P̄, the scores of a query must be whole; otherwise many keys are taken a tile at a time.
+  const Index most = context.most_rows;
+  const Index key_tile = request.probabilities.empty() ? std::min(detail::key_tile, most) : most;
+  execution.run(detail::tiles(x.rows()), [&](Index task, const Compute& compute) {
+    const Index first = task * detail::query_tile;
+    const Index count = std::min(detail::query_tile, x.rows() - first);
+    auto queries = compute.workspace.matrix<T>(weights.width(), count);
+    auto attended = compute.workspace.matrix<T>(weights.width(), count);
+    detail::project_queries<T>(weights, x.middleRows(first, count), queries, compute);
+    AttendTile<T> attend(key_tile, count, compute);
     for (Index head = 0; head < heads; ++head) {
       const auto& described = context.heads[static_cast<std::size_t>(head)];
-      if (described.rows == 0) continue;
-      std::optional<HeadDropout<T>> dropout;
-      if (request.dropout && request.dropout_rate > 0) {
-        dropout.emplace(*request.dropout, request.sample, static_cast<std::uint64_t>(head), request.dropout_rate);
+      const std::optional<HeadDropout<T>> dropout = request.head_dropout(head);
+      MatrixRef<T> out = attended.middleRows(head * head_width, head_width);
+      if (described.rows == 0) {
+        out.setZero();
+        continue;
       }
-      for (Index row = 0; row < count; row += detail::score_rows) {
-        const Index rows = std::min(detail::score_rows, count - row);
-        const auto q = queries.block(row, head * head_width, rows, head_width);
-        MatrixRef<T> out = attended.block(row, head * head_width, rows, head_width);
-        attend.begin(rows);
-        for (Index key = 0; key < described.rows; key += columns) {
-          const Index keys = std::min(columns, described.rows - key);
-          const T* bias = described.score_bias.size() != 0 ? described.score_bias.data() + key : nullptr;
-          attend.absorb(q, context.keys.block(key, head * head_width, keys, head_width),
-                        context.values.block(key, head * head_width, keys, head_width), bias, out,
-                        [&](auto& scores, const auto& sums) {
-                          if (!request.probabilities.empty()) {
-                            Matrix<T>& p = request.probabilities[static_cast<std::size_t>(head)];
-                            for (Index i = 0; i < rows; ++i) {
-                              for (Index j = 0; j < keys; ++j) {
-                                p(first + row + i, described.column(key + j)) = scores(i, j) / sums(i);
-                              }
-                            }
-                          }
-                          if (dropout) {
-                            dropout->apply(
-                                positions.slice(first + row, rows), [&](Index j) { return described.column(key + j); },
-                                scores);
-                          }
-                        });
-        }
-        attend.finish(out);
+      attend.begin(count);
+      for (Index key = 0; key < described.rows; key += key_tile) {
+        const Index keys = std::min(key_tile, described.rows - key);
+        const auto column_of = [&](Index j) { return described.column(key + j); };
+        attend.absorb(queries.middleRows(head * head_width, head_width),
+                      context.keys.block(head * head_width, key, head_width, keys),
+                      context.values.block(key, head * head_width, keys, head_width),
+                      described.score_bias.size() != 0 ? described.score_bias.data() + key : nullptr, out,
+                      [&](MatrixRef<T> scores, const auto& sums) {
+                        if (!request.probabilities.empty()) {
+                          detail::copy_probabilities(scores, sums, first, column_of,
+                                                     request.probabilities[static_cast<std::size_t>(head)]);
+                        }
+                        if (dropout) dropout->apply(positions.slice(first, count), column_of, scores.transpose());
+                      });
       }
+      attend.finish(out);
     }
-    weights.output.apply(attended, y.middleRows(first, count));
+    detail::project_output<T>(weights, attended, y.middleRows(first, count), compute.isa);
   });
 }
 

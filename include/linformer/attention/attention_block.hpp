@@ -70,19 +70,21 @@ class AttentionBlock {
   /// @param tokens positions of the chunk's rows; @param rows chunk × context width
   /// @throws Error shape_mismatch, sequence_too_long
   void accumulate(const LayerProjections<T>& projections, const Positions& tokens, const ConstMatrixRef<T>& rows,
-                  ProjectedContext<T>& context, ThreadPool& pool, Workspace& workspace) const {
+                  ProjectedContext<T>& context, const Execution& execution) const {
     detail::require_shape("context", rows.rows(), rows.cols(), tokens.count, config_.context_width);
     require_length(tokens);
-    accumulate_context(weights_, streams(projections, context.order()), config_.sequence_length, tokens, rows, context,
-                       pool, workspace);
+    const Workspace::Scope scope(execution.workspace);
+    accumulate_context(TransposedWeights<T>(weights_, execution.here()), streams(projections, context.order()),
+                       config_.sequence_length, tokens, rows, context, execution);
   }
 
   /// K̄ and V̄ of a projected context.
   [[nodiscard]] KeysValues<T> keys_values(const LayerProjections<T>& projections, const ProjectedContext<T>& context,
-                                          ThreadPool& pool, Workspace& workspace) const {
+                                          const Execution& execution) const {
+    const Workspace::Scope scope(execution.workspace);
     KeysValues<T> result;
-    finish_context(weights_, projections, streams(projections, context.order()), context, config_.head_width, result,
-                   pool, workspace);
+    finish_context(TransposedWeights<T>(weights_, execution.here()), projections, streams(projections, context.order()),
+                   context, config_.head_width, result, execution);
     return result;
   }
 
@@ -90,13 +92,14 @@ class AttentionBlock {
   /// @param positions of the queries, @param x queries × D, @param y queries × D
   /// @throws Error shape_mismatch, aliasing
   void attend(const KeysValues<T>& keys_values, const Positions& positions, const ConstMatrixRef<T>& x, MatrixRef<T> y,
-              const WeightsRequest<T>& request, ThreadPool& pool, Workspace& workspace) const {
+              const WeightsRequest<T>& request, const Execution& execution) const {
     detail::require_shape("x", x.rows(), x.cols(), positions.count, config_.model_width);
     detail::require_shape("y", y.rows(), y.cols(), x.rows(), config_.model_width);
-    detail::require_shape("keys", keys_values.keys.rows(), keys_values.keys.cols(), keys_values.keys.rows(),
-                          config_.heads * config_.head_width);
+    detail::require_shape("keys", keys_values.keys.rows(), keys_values.most_rows, config_.heads * config_.head_width,
+                          keys_values.most_rows);
     require_apart(x, y, "x");
-    attend_queries(weights_, keys_values, positions, x, y, request, pool, workspace);
+    const Workspace::Scope scope(execution.workspace);
+    attend_queries(TransposedWeights<T>(weights_, execution.here()), keys_values, positions, x, y, request, execution);
   }
 
   /// Attention of the rows of x, sequence by sequence, to those of the context.
@@ -108,8 +111,9 @@ class AttentionBlock {
     check(x, x_layout, context, context_layout, y);
     const Index sequences = x_layout.sequences();
     const CallResources resources(options);
-    ThreadPool& pool = resources.pool();
-    Workspace& workspace = resources.workspace();
+    const Execution& execution = resources.execution();
+    const Workspace::Scope scope(execution.workspace);
+    const TransposedWeights<T> weights(weights_, execution.here());
     std::vector<Matrix<T>> probabilities;
     const auto heads = static_cast<std::size_t>(config_.heads);
     if (options.probabilities != nullptr) {
@@ -121,50 +125,48 @@ class AttentionBlock {
         }
       }
     }
-    const auto one_sequence = [&](Index b, ThreadPool& threads, Workspace& scratch) {
+    const auto one_sequence = [&](Index b, const Execution& its_execution) {
       WeightsRequest<T> request{{}, options.dropout, config_.dropout, static_cast<std::uint64_t>(b)};
       if (!probabilities.empty()) {
         request.probabilities = std::span(probabilities).subspan(static_cast<std::size_t>(b) * heads, heads);
       }
-      forward_sequence(projections, x.middleRows(x_layout.offset(b), x_layout.length(b)), x_layout.positions(b),
-                       context.middleRows(context_layout.offset(b), context_layout.length(b)),
+      forward_sequence(weights, projections, x.middleRows(x_layout.offset(b), x_layout.length(b)),
+                       x_layout.positions(b), context.middleRows(context_layout.offset(b), context_layout.length(b)),
                        context_layout.positions(b), y.middleRows(x_layout.offset(b), x_layout.length(b)), request,
-                       options.order, threads, scratch);
+                       options.order, its_execution);
     };
-    if (sequences >= pool.threads() && pool.threads() > 1) {
-      workspace.reserve_workers(pool.threads());
-      pool.run(sequences, [&](Index b, Index worker) {
+    if (execution.pool.threads() > 1 && sequences >= execution.pool.threads()) {
+      execution.run(sequences, [&](Index b, const Compute& compute) {
         ThreadPool alone(1);
-        one_sequence(b, alone, workspace.worker(worker));
+        one_sequence(b, {alone, compute.workspace, compute.isa});
       });
     } else {
-      for (Index b = 0; b < sequences; ++b) one_sequence(b, pool, workspace);
+      for (Index b = 0; b < sequences; ++b) one_sequence(b, execution);
     }
     if (options.probabilities != nullptr) *options.probabilities = std::move(probabilities);
   }
 
  private:
-  void forward_sequence(const LayerProjections<T>& projections, const ConstMatrixRef<T>& x, const Positions& queries,
-                        const ConstMatrixRef<T>& context, const Positions& tokens, MatrixRef<T> y,
-                        const WeightsRequest<T>& request, const std::optional<Order>& order, ThreadPool& pool,
-                        Workspace& workspace) const {
+  void forward_sequence(const TransposedWeights<T>& weights, const LayerProjections<T>& projections,
+                        const ConstMatrixRef<T>& x, const Positions& queries, const ConstMatrixRef<T>& context,
+                        const Positions& tokens, MatrixRef<T> y, const WeightsRequest<T>& request,
+                        const std::optional<Order>& order, const Execution& execution) const {
     if (x.rows() == 0) return;
-    auto& keys_values = workspace.kept<KeysValues<T>>();
+    auto& keys_values = execution.workspace.kept<KeysValues<T>>();
     if (config_.mechanism == Mechanism::linformer) {
-      const Order chosen = order.value_or(plan(projections, x.rows(), context.rows()).order);
-      const ContextStreams<T> layer_streams = streams(projections, chosen);
-      auto& projected = workspace.kept<ProjectedContext<T>>();
-      layer_streams.reset(projected);
-      accumulate_context(weights_, layer_streams, config_.sequence_length, tokens, context, projected, pool, workspace);
-      finish_context(weights_, projections, layer_streams, projected, config_.head_width, keys_values, pool, workspace);
-      attend_queries(weights_, keys_values, queries, x, y, request, pool, workspace);
-      return;
-    }
-    keys_values_of_tokens(weights_, context, tokens, config_.heads, keys_values, pool);
-    if (config_.mechanism == Mechanism::softmax && context.rows() != 0) {
-      attend_materialised(weights_, keys_values, queries, x, y, request, pool, workspace);
+      const ContextStreams<T> its_streams =
+          streams(projections, order.value_or(plan(projections, x.rows(), context.rows()).order));
+      auto& projected = execution.workspace.kept<ProjectedContext<T>>();
+      its_streams.reset(projected);
+      accumulate_context(weights, its_streams, config_.sequence_length, tokens, context, projected, execution);
+      finish_context(weights, projections, its_streams, projected, config_.head_width, keys_values, execution);
     } else {
-      attend_queries(weights_, keys_values, queries, x, y, request, pool, workspace);
+      keys_values_of_tokens(weights, context, tokens, config_.heads, keys_values, execution);
+    }
+    if (config_.mechanism == Mechanism::softmax && context.rows() != 0) {
+      attend_materialised(weights, keys_values, queries, x, y, request, execution);
+    } else {
+      attend_queries(weights, keys_values, queries, x, y, request, execution);
     }
   }
 

@@ -15,7 +15,7 @@ struct Convolution : Windows {
   Vector<T> weight;  ///< s
 
   void accumulate(const Positions& tokens, const ConstMatrixRef<T>& features, MatrixRef<T> out, Vector<T>* ones,
-                  Workspace& /*workspace*/) const {
+                  const Compute& /*compute*/) const {
     for (Index j = 0; j < tokens.count; ++j) {
       const Index row = row_of(tokens[j]);
       const T w = weight(tokens[j] - first(row));
@@ -36,7 +36,7 @@ struct DepthwiseConvolution : Windows {
 
   /// @param features count × d
   void accumulate(const Positions& tokens, const ConstMatrixRef<T>& features, MatrixRef<T> out, Vector<T>* /*ones*/,
-                  Workspace& /*workspace*/) const {
+                  const Compute& /*compute*/) const {
     for (Index j = 0; j < tokens.count; ++j) {
       const Index row = row_of(tokens[j]);
       out.row(row) += weight.col(tokens[j] - first(row)).transpose().cwiseProduct(features.row(j));

@@ -1,7 +1,7 @@
 #pragma once
 
 #include <linformer/attention/config.hpp>
-#include <linformer/attention/learned_projection.hpp>
+#include <linformer/attention/dense_projection.hpp>
 #include <linformer/core/random.hpp>
 
 #include <cmath>
@@ -42,35 +42,27 @@ class FixedProjection {
     }
   }
 
-  /// Keeps the whole k × n matrix from here on.
+  /// Keeps the whole matrix from here on.
   void store() {
-    Matrix<T> transposed(columns_, rows_);
-    generate(0, transposed);
-    stored_.weight = transposed.transpose();
+    stored_.resize(columns_, rows_);
+    generate(0, stored_);
   }
 
   void accumulate(const Positions& tokens, const ConstMatrixRef<T>& features, MatrixRef<T> out, Vector<T>* ones,
-                  Workspace& workspace) const {
-    if (stored_.weight.size() != 0) {
-      stored_.accumulate(tokens, features, out, ones, workspace);
-      return;
-    }
-    constexpr Index tile_rows = 256;  // the generated columns of a tile stay in the second-level cache
-    const Workspace::Scope scope(workspace);
-    auto tile = workspace.matrix<T>(std::min(tile_rows, tokens.count), rows_);
-    for (Index begin = 0; begin < tokens.count; begin += tile_rows) {
-      const Positions part = tokens.slice(begin, std::min(tile_rows, tokens.count - begin));
-      auto columns = tile.topRows(part.count);
-      if (part.list == nullptr) {
+                  const Compute& compute) const {
+    accumulate_dense<T>(rows_, tokens, features, out, ones, compute, [&](const Positions& part, MatrixRef<T> columns) {
+      if (stored_.size() == 0 && part.list == nullptr) {
         generate(part.first, columns);
-      } else {
-        for (Index j = 0; j < part.count; ++j) generate(part[j], columns.row(j));
+        return;
       }
-      multiply_transposed_add<T>(columns, features.middleRows(begin, part.count), out);
-      if (ones != nullptr) {
-        for (Index j = 0; j < part.count; ++j) *ones += columns.row(j).transpose();
+      for (Index j = 0; j < part.count; ++j) {
+        if (stored_.size() == 0) {
+          generate(part[j], columns.row(j));
+        } else {
+          columns.row(j) = stored_.row(part[j]);
+        }
       }
-    }
+    });
   }
 
  private:
@@ -78,7 +70,7 @@ class FixedProjection {
   Index rows_, columns_;
   T scale_;
   RandomStream stream_;
-  LearnedProjection<T> stored_{};  ///< empty unless stored
+  Matrix<T> stored_{};  ///< n × k, or empty
 };
 
 }  // namespace linformer::inline LINFORMER_ABI

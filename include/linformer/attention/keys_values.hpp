@@ -1,6 +1,6 @@
 #pragma once
 
-#include <linformer/core/matrix.hpp>
+#include <linformer/core/workspace.hpp>
 
 #include <vector>
 
@@ -20,8 +20,16 @@ struct KeysValues {
   };
 
   std::vector<Head> heads;
-  Matrix<T> keys;    ///< most rows × h·d, head by head, scaled by 1/√d
-  Matrix<T> values;  ///< most rows × h·d
+  Index most_rows = 0;  ///< of any head
+  Matrix<T> keys;       ///< h·d × most_rows and padding, a key a column, head by head, scaled by 1/√d
+  Matrix<T> values;     ///< most_rows × h·d and padding, a value a row
+
+  /// Makes room for `rows` keys and values of `width` = h·d, whose contents are not determined.
+  void resize(Index rows, Index width) {
+    most_rows = rows;
+    keys.resize(width, detail::padded_columns<T>(rows));
+    values.resize(rows, detail::padded_columns<T>(width));
+  }
 };
 
 }  // namespace linformer::inline LINFORMER_ABI

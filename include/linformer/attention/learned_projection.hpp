@@ -1,7 +1,6 @@
 #pragma once
 
-#include <linformer/attention/projection_concept.hpp>
-#include <linformer/kernels/product.hpp>
+#include <linformer/attention/dense_projection.hpp>
 
 namespace linformer::inline LINFORMER_ABI {
 
@@ -19,30 +18,14 @@ struct LearnedProjection {
   [[nodiscard]] Index columns() const { return weight.cols(); }
 
   void accumulate(const Positions& tokens, const ConstMatrixRef<T>& features, MatrixRef<T> out, Vector<T>* ones,
-                  Workspace& workspace) const {
-    if (tokens.list == nullptr) {
-      accumulate_columns(weight.middleCols(tokens.first, tokens.count), features, out, ones);
-      return;
-    }
-    const Workspace::Scope scope(workspace);
-    auto columns = workspace.matrix<T>(rows(), tokens.count);
-    for (Index i = 0; i < rows(); ++i) {
-      for (Index j = 0; j < tokens.count; ++j) columns(i, j) = weight(i, tokens[j]);
-    }
-    accumulate_columns(columns, features, out, ones);
-  }
-
- private:
-  static void accumulate_columns(const ConstMatrixRef<T>& columns, const ConstMatrixRef<T>& features, MatrixRef<T> out,
-                                 Vector<T>* ones) {
-    multiply_add<T>(columns, features, out);
-    if (ones != nullptr) {
-      for (Index i = 0; i < columns.rows(); ++i) {
-        T sum{0};
-        for (Index j = 0; j < columns.cols(); ++j) sum += columns(i, j);
-        (*ones)(i) += sum;
+                  const Compute& compute) const {
+    accumulate_dense<T>(rows(), tokens, features, out, ones, compute, [&](const Positions& part, MatrixRef<T> columns) {
+      if (part.list == nullptr) {
+        transpose<T>(compute.isa, weight.middleCols(part.first, part.count), columns);
+      } else {
+        for (Index j = 0; j < part.count; ++j) columns.row(j) = weight.col(part[j]).transpose();
       }
-    }
+    });
   }
 };
 

@@ -132,15 +132,14 @@ class LinformerAttention {
     for (Index& position : shifted) position += begin;
     tokens = {begin, tokens.count, shifted.empty() ? nullptr : shifted.data()};
     ProjectedContext<T> extended = context;  // so that a failure leaves the context as it was
-    block_.accumulate(layer(), tokens, present.rows(), extended, resources.pool(), resources.workspace());
+    block_.accumulate(layer(), tokens, present.rows(), extended, resources.execution());
     context = std::move(extended);
   }
 
   /// K̄ and V̄ of a projected context, O(k·h·d).
-  [[nodiscard]] KeysValues<T> keys_values(const ProjectedContext<T>& context) const {
-    ThreadPool alone(1);
-    Workspace workspace;
-    return block_.keys_values(layer(), context, alone, workspace);
+  [[nodiscard]] KeysValues<T> keys_values(const ProjectedContext<T>& context,
+                                          const ForwardOptions<T>& options = {}) const {
+    return block_.keys_values(layer(), context, CallResources(options).execution());
   }
 
   /// Attention of a chunk of queries to a projected context: the second pass of the streamed form.
@@ -151,8 +150,7 @@ class LinformerAttention {
   void attend(const ConstMatrixRef<T>& x, const KeysValues<T>& keys_values, MatrixRef<T> y, Index first = 0,
               const ForwardOptions<T>& options = {}) const {
     const CallResources resources(options);
-    block_.attend(keys_values, {first, x.rows()}, x, y, {{}, options.dropout, config().dropout}, resources.pool(),
-                  resources.workspace());
+    block_.attend(keys_values, {first, x.rows()}, x, y, {{}, options.dropout, config().dropout}, resources.execution());
   }
 
  private:

@@ -2,8 +2,7 @@
 
 #include <linformer/attention/plan.hpp>
 #include <linformer/core/batch.hpp>
-#include <linformer/core/thread_pool.hpp>
-#include <linformer/core/workspace.hpp>
+#include <linformer/kernels/compute.hpp>
 #include <linformer/nn/dropout.hpp>
 
 #include <optional>
@@ -48,26 +47,30 @@ struct ForwardOptions {
   std::optional<Order> order{};               ///< overrides the planner
   std::optional<DropoutAddress> dropout{};    ///< a training call: dropout at the configured rate
   ThreadPool* pool = nullptr;                 ///< threads that outlast the call; null creates them for this call
+  std::optional<Isa> isa{};                   ///< instruction set; none means `default_isa()`
 };
 
-/// The threads and the scratch memory of one call: the caller's, or its own.
+/// What one call computes with: the caller's threads and scratch memory, or its own.
 class CallResources {
  public:
+  /// @throws Error unsupported if the processor lacks the instruction set asked for
   template <Scalar T>
   explicit CallResources(const ForwardOptions<T>& options)
-      : pool_(options.pool != nullptr ? options.pool : &own_pool_.emplace(options.threads)),
-        workspace_(options.workspace != nullptr ? options.workspace : &own_workspace_) {}
+      : execution_{options.pool != nullptr ? *options.pool : own_pool_.emplace(options.threads),
+                   options.workspace != nullptr ? *options.workspace : own_workspace_,
+                   options.isa.value_or(default_isa())} {
+    detail::require(is_supported(execution_.isa), ErrorCode::unsupported, "isa", "an instruction set of this processor",
+                    std::to_string(static_cast<int>(execution_.isa)));
+  }
   CallResources(const CallResources&) = delete;
   CallResources& operator=(const CallResources&) = delete;
 
-  [[nodiscard]] ThreadPool& pool() const { return *pool_; }
-  [[nodiscard]] Workspace& workspace() const { return *workspace_; }
+  [[nodiscard]] const Execution& execution() const { return execution_; }
 
  private:
   std::optional<ThreadPool> own_pool_;
   Workspace own_workspace_;
-  ThreadPool* pool_;
-  Workspace* workspace_;
+  Execution execution_;
 };
 
 }  // namespace linformer::inline LINFORMER_ABI

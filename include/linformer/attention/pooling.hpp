@@ -15,7 +15,7 @@ struct MeanPooling : Windows {
   bool log_count = false;  ///< add log(count) to the row's score, so that its tokens weigh as much as they would alone
 
   void accumulate(const Positions& tokens, const ConstMatrixRef<T>& features, MatrixRef<T> out, Vector<T>* ones,
-                  Workspace& /*workspace*/) const {
+                  const Compute& /*compute*/) const {
     for (Index j = 0; j < tokens.count; ++j) {
       const Index row = row_of(tokens[j]);
       out.row(row) += features.row(j);
@@ -32,7 +32,7 @@ struct MaxPooling : Windows {
   static constexpr Reduction reduction = Reduction::maximum;
 
   void accumulate(const Positions& tokens, const ConstMatrixRef<T>& features, MatrixRef<T> out, Vector<T>* /*ones*/,
-                  Workspace& /*workspace*/) const {
+                  const Compute& /*compute*/) const {
     for (Index j = 0; j < tokens.count; ++j) {
       auto row = out.row(row_of(tokens[j]));
       row = row.binaryExpr(features.row(j), MaximumOrNan{});

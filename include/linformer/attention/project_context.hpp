@@ -3,7 +3,6 @@
 #include <linformer/attention/keys_values.hpp>
 #include <linformer/attention/projected_context.hpp>
 #include <linformer/attention/weights.hpp>
-#include <linformer/core/thread_pool.hpp>
 
 namespace linformer::inline LINFORMER_ABI {
 
@@ -17,9 +16,9 @@ namespace linformer::inline LINFORMER_ABI {
 /// @param tokens positions of the rows of `rows`, below n
 /// @param rows tokens.count × context width
 template <Scalar T>
-void accumulate_context(const AttentionWeights<T>& weights, const ContextStreams<T>& streams, Index sequence_length,
+void accumulate_context(const TransposedWeights<T>& weights, const ContextStreams<T>& streams, Index sequence_length,
                         const Positions& tokens, const ConstMatrixRef<T>& rows, ProjectedContext<T>& context,
-                        ThreadPool& pool, Workspace& workspace) {
+                        const Execution& execution) {
   using Stream = typename ContextStreams<T>::Stream;
   struct Cut {
     Index begin, count;
@@ -33,38 +32,38 @@ void accumulate_context(const AttentionWeights<T>& weights, const ContextStreams
   }
 
   // Each wave computes one cut a worker; then the cuts are added in the order of their positions.
-  const auto wave = static_cast<std::size_t>(pool.threads());
+  const auto wave = static_cast<std::size_t>(execution.pool.threads());
   struct Part {
     std::vector<ScratchMatrix<T>> sums;
     std::vector<Vector<T>> ones;
   };
-  const Workspace::Scope scope(workspace);
+  const Workspace::Scope scope(execution.workspace);
   std::vector<Part> parts(std::min(wave, cuts.size()));
   for (Part& part : parts) {
     for (const ProjectedSum<T>& sum : context.sums()) {
-      part.sums.push_back(workspace.matrix<T>(sum.rows(), sum.width()));
+      part.sums.push_back(execution.workspace.matrix<T>(sum.rows(), sum.width()));
       part.ones.emplace_back(sum.rows());
     }
   }
-  workspace.reserve_workers(pool.threads());
   const bool projects_input = streams.order() == Order::reassociated;
-  const Index width = weights.key.weight.rows();
-  const bool needs_ones = projects_input && (weights.key.bias.size() != 0 || weights.value.bias.size() != 0);
+  const AttentionWeights<T>& plain = *weights.weights;
+  const bool needs_ones = projects_input && (plain.key.bias.size() != 0 || plain.value.bias.size() != 0);
 
   for (std::size_t first = 0; first < cuts.size(); first += parts.size()) {
     const std::size_t count = std::min(parts.size(), cuts.size() - first);
-    pool.run(static_cast<Index>(count), [&](Index task, Index worker) {
+    execution.run(static_cast<Index>(count), [&](Index task, const Compute& compute) {
       const Cut& cut = cuts[first + static_cast<std::size_t>(task)];
       Part& part = parts[static_cast<std::size_t>(task)];
       const Positions positions = tokens.slice(cut.begin, cut.count);
       const auto input = rows.middleRows(cut.begin, cut.count);
-      Workspace& scratch = workspace.worker(worker);
-      const Workspace::Scope worker_scope(scratch);
-      auto keys = scratch.matrix<T>(projects_input ? 0 : cut.count, width);
-      auto values = scratch.matrix<T>(projects_input ? 0 : cut.count, width);
+      auto keys = compute.workspace.matrix<T>(projects_input ? 0 : cut.count, weights.width());
+      auto values = compute.workspace.matrix<T>(projects_input ? 0 : cut.count, weights.width());
       if (!projects_input) {
-        weights.key.apply(input, keys);
-        weights.value.apply(input, values);
+        const auto columns = transposed<T>(input, compute);
+        multiply<T>(compute.isa, columns, weights.key.map(), keys);
+        multiply<T>(compute.isa, columns, weights.value.map(), values);
+        if (plain.key.bias.size() != 0) keys.rowwise() += plain.key.bias.transpose();
+        if (plain.value.bias.size() != 0) values.rowwise() += plain.value.bias.transpose();
       }
       for (std::size_t i = 0; i < streams.streams().size(); ++i) {
         const Stream& stream = streams.streams()[i];
@@ -72,7 +71,7 @@ void accumulate_context(const AttentionWeights<T>& weights, const ContextStreams
         part.ones[i].setZero();
         const auto accumulate = [&](const ConstMatrixRef<T>& features) {
           stream.projection->accumulate(positions, features, part.sums[i], needs_ones ? &part.ones[i] : nullptr,
-                                        scratch);
+                                        compute);
         };
         switch (stream.source) {
           case Stream::Source::input:
@@ -100,9 +99,9 @@ void accumulate_context(const AttentionWeights<T>& weights, const ContextStreams
 
 /// K̄ = E·K + r·1ᵀ + 1·cᵀ and V̄ likewise, of the projected rows that a token reached (Eq. 7).
 template <Scalar T>
-void finish_context(const AttentionWeights<T>& weights, const LayerProjections<T>& projections,
+void finish_context(const TransposedWeights<T>& weights, const LayerProjections<T>& projections,
                     const ContextStreams<T>& streams, const ProjectedContext<T>& context, Index head_width,
-                    KeysValues<T>& result, ThreadPool& pool, Workspace& workspace) {
+                    KeysValues<T>& result, const Execution& execution) {
   const auto heads = static_cast<Index>(projections.key.size());
   const bool projects_input = streams.order() == Order::reassociated;
   Index most = 0;
@@ -123,8 +122,7 @@ void finish_context(const AttentionWeights<T>& weights, const LayerProjections<T
     }
     most = std::max(most, described.rows);
   }
-  result.keys.resize(most, heads * head_width);
-  result.values.resize(most, heads * head_width);
+  result.resize(most, heads * head_width);
 
   // One task for each side and run of heads that read the same sum.
   struct Run {
@@ -142,40 +140,46 @@ void finish_context(const AttentionWeights<T>& weights, const LayerProjections<T
     }
   }
   const T key_scale = T{1} / std::sqrt(static_cast<T>(head_width));
-  workspace.reserve_workers(pool.threads());
-  pool.run(static_cast<Index>(runs.size()), [&](Index task, Index worker) {
+  execution.run(static_cast<Index>(runs.size()), [&](Index task, const Compute& compute) {
     const Run& run = runs[static_cast<std::size_t>(task)];
     const bool is_key = run.side == Side::key;
-    const Linear<T>& linear = is_key ? weights.key : weights.value;
-    const Vector<T>& c = is_key ? weights.projected_key_bias : weights.projected_value_bias;
+    const AttentionWeights<T>& plain = *weights.weights;
+    const Vector<T>& b = is_key ? plain.key.bias : plain.value.bias;
+    const Vector<T>& c = is_key ? plain.projected_key_bias : plain.projected_value_bias;
     const auto& owners = is_key ? projections.key : projections.value;
     const auto& head = result.heads[static_cast<std::size_t>(run.first)];
     const Index first_column = run.first * head_width;
     const Index columns = run.count * head_width;
-    MatrixRef<T> out = (is_key ? result.keys : result.values).block(0, first_column, head.rows, columns);
 
     const auto& place = streams.place(run.side, run.first);
     const ProjectedSum<T>& sum = context.sums()[place.stream];
-    Workspace& scratch = workspace.worker(worker);
-    const Workspace::Scope scope(scratch);
-    auto rows = scratch.matrix<T>(head.rows, sum.width());
+    auto rows = compute.workspace.matrix<T>(head.rows, sum.width());
     Vector<T> ones;
     sum.read(head.columns, streams.streams()[place.stream].projection->averages(), rows, ones);
+
+    // Computed with a key or value in each row; keys are transposed in the end.
+    auto projected = compute.workspace.matrix<T>(head.rows, columns);
     if (projects_input) {
-      multiply_by_transposed<T>(rows, linear.weight.middleRows(first_column, columns), out);
-      if (linear.bias.size() != 0) out += ones * linear.bias.segment(first_column, columns).transpose();
+      multiply<T>(compute.isa, transposed<T>(rows, compute),
+                  (is_key ? weights.key : weights.value).map().middleCols(first_column, columns), projected);
+      if (b.size() != 0) projected += ones * b.segment(first_column, columns).transpose();
     } else {
-      out = rows.middleCols(place.column, columns);
+      projected = rows.middleCols(place.column, columns);
     }
-    if (c.size() != 0) out.rowwise() += c.segment(first_column, columns).transpose();
+    if (c.size() != 0) projected.rowwise() += c.segment(first_column, columns).transpose();
     for (Index j = 0; j < run.count; ++j) {
       const Vector<T>& r = owners[static_cast<std::size_t>(run.first + j)]->bias();
       if (r.size() == 0) continue;
       for (Index i = 0; i < head.rows; ++i) {
-        out.row(i).segment(j * head_width, head_width).array() += r(head.column(i));
+        projected.row(i).segment(j * head_width, head_width).array() += r(head.column(i));
       }
     }
-    if (is_key) out *= key_scale;
+    if (is_key) {
+      projected *= key_scale;
+      transpose<T>(compute.isa, projected, result.keys.block(first_column, 0, columns, head.rows));
+    } else {
+      result.values.block(0, first_column, head.rows, columns) = projected;
+    }
   });
 }
 

@@ -76,8 +76,8 @@ class Projection {
 
   /// See `SequenceProjection`.
   void accumulate(const Positions& tokens, const ConstMatrixRef<T>& features, MatrixRef<T> out, Vector<T>* ones,
-                  Workspace& workspace) const {
-    std::visit([&](const auto& p) { p.accumulate(tokens, features, out, ones, workspace); }, kind_);
+                  const Compute& compute) const {
+    std::visit([&](const auto& p) { p.accumulate(tokens, features, out, ones, compute); }, kind_);
   }
 
   /// Adds to counts(i) the number of tokens that reach row i.

@@ -1,7 +1,7 @@
 #pragma once
 
 #include <linformer/core/batch.hpp>
-#include <linformer/core/workspace.hpp>
+#include <linformer/kernels/compute.hpp>
 
 namespace linformer::inline LINFORMER_ABI {
 
@@ -18,18 +18,18 @@ struct MaximumOrNan {
 
 /// A map from the n tokens of a sequence to k rows, applied to some of its tokens at a time.
 ///
-/// `accumulate(tokens, features, out, ones, workspace)` combines E[:, tokens]·features into `out` (k × c) and, if
+/// `accumulate(tokens, features, out, ones, compute)` combines E[:, tokens]·features into `out` (k × c) and, if
 /// `ones` is not null, E[:, tokens]·1 into it (k): features is tokens.count × c, every position lies below `columns()`.
 /// `commutes`: whether (E·X)·W = E·(X·W). `local`: whether each token reaches one row only, `row_of(position)`.
 template <class P, class T>
 concept SequenceProjection = requires(const P& projection, const Positions& tokens, const ConstMatrixRef<T>& features,
-                                      MatrixRef<T> out, Vector<T>* ones, Workspace& workspace) {
+                                      MatrixRef<T> out, Vector<T>* ones, const Compute& compute) {
   { projection.rows() } -> std::same_as<Index>;
   { projection.columns() } -> std::same_as<Index>;
   { P::commutes } -> std::convertible_to<bool>;
   { P::local } -> std::convertible_to<bool>;
   { P::reduction } -> std::convertible_to<Reduction>;
-  projection.accumulate(tokens, features, out, ones, workspace);
+  projection.accumulate(tokens, features, out, ones, compute);
 };
 
 /// The windows of pooling and convolution: token t of n belongs to the row i with ⌊i·n/k⌋ ≤ t < ⌊(i + 1)·n/k⌋.

@@ -51,8 +51,8 @@ class ProjectionSet {
           distinct_.push_back(make_projection<T>(config.projection, length(layer, head), config.sequence_length,
                                                  config.head_width, draw));
           std::string name = "projections";
-          if (by_layer) name += "." + std::to_string(layer);
-          if (by_head) name += "." + std::to_string(head);
+          if (by_layer) name.append(".").append(std::to_string(layer));
+          if (by_head) name.append(".").append(std::to_string(head));
           if (by_side) name += side == 0 ? ".key" : ".value";
           names_.push_back(std::move(name));
         }

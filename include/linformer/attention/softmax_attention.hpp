@@ -1,16 +1,15 @@
 #pragma once
 
 #include <linformer/attention/attend_queries.hpp>
-#include <linformer/kernels/softmax.hpp>
 
 namespace linformer::inline LINFORMER_ABI {
 
 /// K and V of all tokens of a context, as `attend_queries` takes them: softmax attention is Linformer's with E = F = I.
 /// @param tokens positions of the rows, which are their columns of P
 template <Scalar T>
-void keys_values_of_tokens(const AttentionWeights<T>& weights, const ConstMatrixRef<T>& rows, const Positions& tokens,
-                           Index heads, KeysValues<T>& result, ThreadPool& pool) {
-  const Index width = weights.key.weight.rows();
+void keys_values_of_tokens(const TransposedWeights<T>& weights, const ConstMatrixRef<T>& rows, const Positions& tokens,
+                           Index heads, KeysValues<T>& result, const Execution& execution) {
+  const Index width = weights.width();
   const T key_scale = T{1} / std::sqrt(static_cast<T>(width / heads));
   result.heads.resize(static_cast<std::size_t>(heads));
   for (auto& head : result.heads) {
@@ -20,69 +19,77 @@ void keys_values_of_tokens(const AttentionWeights<T>& weights, const ConstMatrix
     for (Index i = 0; i < tokens.count; ++i) head.columns[static_cast<std::size_t>(i)] = tokens[i];
     head.score_bias.resize(0);
   }
-  result.keys.resize(rows.rows(), width);
-  result.values.resize(rows.rows(), width);
-  const Index tile = detail::query_tile(rows.rows());
-  pool.run((rows.rows() + tile - 1) / tile, [&](Index task, Index /*worker*/) {
-    const Index first = task * tile;
-    const Index count = std::min(tile, rows.rows() - first);
-    weights.key.apply(rows.middleRows(first, count), result.keys.middleRows(first, count));
-    result.keys.middleRows(first, count) *= key_scale;
-    weights.value.apply(rows.middleRows(first, count), result.values.middleRows(first, count));
+  result.resize(rows.rows(), width);
+  const Linear<T>& key = weights.weights->key;
+  const Linear<T>& value = weights.weights->value;
+  execution.run(detail::tiles(rows.rows()), [&](Index task, const Compute& compute) {
+    const Index first = task * detail::query_tile;
+    const Index count = std::min(detail::query_tile, rows.rows() - first);
+    const auto columns = transposed<T>(rows.middleRows(first, count), compute);
+    MatrixRef<T> keys = result.keys.middleCols(first, count);
+    multiply<T>(compute.isa, weights.key.map(), columns, keys);
+    if (key.bias.size() != 0) keys.colwise() += key.bias;
+    keys *= key_scale;
+    MatrixRef<T> values = result.values.block(first, 0, count, width);
+    multiply<T>(compute.isa, columns, weights.value.map(), values);
+    if (value.bias.size() != 0) values.rowwise() += value.bias.transpose();
   });
 }
 
 /// Standard attention as the paper compares with: for one head after another the whole n × n matrix of scores is
-/// written, normalised in place, and multiplied with V. Time and memory O(n²).
+/// written, then normalised in place, then multiplied with V. Time and memory O(n²).
+/// The matrix lies tile by tile of queries, a query a column of its tile.
 template <Scalar T>
-void attend_materialised(const AttentionWeights<T>& weights, const KeysValues<T>& context, const Positions& positions,
-                         const ConstMatrixRef<T>& x, MatrixRef<T> y, const WeightsRequest<T>& request, ThreadPool& pool,
-                         Workspace& workspace) {
+void attend_materialised(const TransposedWeights<T>& weights, const KeysValues<T>& context, const Positions& positions,
+                         const ConstMatrixRef<T>& x, MatrixRef<T> y, const WeightsRequest<T>& request,
+                         const Execution& execution) {
   const auto heads = static_cast<Index>(context.heads.size());
-  const Index width = weights.query.weight.rows();
-  const Index head_width = width / heads;
-  const Index keys = context.keys.rows();
-  const Index tile = detail::query_tile(x.rows());
+  const Index head_width = weights.width() / heads;
+  const Index keys = context.most_rows;
+  const Index tiles = detail::tiles(x.rows());
   const auto for_each_tile = [&](const auto& work) {
-    pool.run((x.rows() + tile - 1) / tile,
-             [&](Index task, Index /*worker*/) { work(task * tile, std::min(tile, x.rows() - task * tile)); });
+    execution.run(tiles, [&](Index tile, const Compute& compute) {
+      const Index first = tile * detail::query_tile;
+      work(tile, first, std::min(detail::query_tile, x.rows() - first), compute);
+    });
   };
-  const Workspace::Scope scope(workspace);
-  auto queries = workspace.matrix<T>(x.rows(), width);  // each head's columns are overwritten by its result
-  auto scores = workspace.matrix<T>(x.rows(), keys);
-  for_each_tile([&](Index first, Index count) {
-    weights.query.apply(x.middleRows(first, count), queries.middleRows(first, count));
+  const Workspace::Scope scope(execution.workspace);
+  auto queries = execution.workspace.matrix<T>(weights.width(), x.rows());  // a head's rows become its result
+  auto scores = execution.workspace.matrix<T>(tiles * keys, detail::query_tile);
+  const auto scores_of = [&](Index tile, Index count) -> MatrixRef<T> {
+    return scores.block(tile * keys, 0, keys, count);
+  };
+  for_each_tile([&](Index, Index first, Index count, const Compute& compute) {
+    detail::project_queries<T>(weights, x.middleRows(first, count), queries.middleCols(first, count), compute);
   });
   for (Index head = 0; head < heads; ++head) {
-    const auto& described = context.heads[static_cast<std::size_t>(head)];
-    const Index column = head * head_width;
-    for_each_tile([&](Index first, Index count) {
-      multiply_by_transposed<T>(queries.block(first, column, count, head_width),
-                                context.keys.middleCols(column, head_width), scores.middleRows(first, count));
+    const Index row = head * head_width;
+    const auto column_of = [&](Index j) { return context.heads[static_cast<std::size_t>(head)].column(j); };
+    const std::optional<HeadDropout<T>> dropout = request.head_dropout(head);
+    for_each_tile([&](Index tile, Index first, Index count, const Compute& compute) {
+      multiply<T>(compute.isa, context.keys.block(row, 0, head_width, keys),
+                  queries.block(row, first, head_width, count), scores_of(tile, count));
     });
-    for_each_tile([&](Index first, Index count) { softmax_rows<T>(scores.middleRows(first, count)); });
-    if (!request.probabilities.empty()) {
-      Matrix<T>& p = request.probabilities[static_cast<std::size_t>(head)];
-      for (Index i = 0; i < x.rows(); ++i) {
-        for (Index j = 0; j < keys; ++j) p(i, described.column(j)) = scores(i, j);
+    for_each_tile([&](Index tile, Index first, Index count, const Compute& compute) {
+      MatrixRef<T> weighted = scores_of(tile, count);
+      auto state = compute.workspace.matrix<T>(3, count);
+      state.row(0).setConstant(-std::numeric_limits<T>::infinity());
+      state.bottomRows(2).setZero();
+      absorb_scores<T>(compute.isa, weighted, state.row(0), state.row(1), state.row(2));
+      weighted.array().rowwise() *= state.row(1).array().inverse();
+      if (!request.probabilities.empty()) {
+        detail::copy_probabilities(weighted, Matrix<T>::Ones(1, count), first, column_of,
+                                   request.probabilities[static_cast<std::size_t>(head)]);
       }
-    }
-    if (request.dropout && request.dropout_rate > 0) {
-      const HeadDropout<T> dropout(*request.dropout, request.sample, static_cast<std::uint64_t>(head),
-                                   request.dropout_rate);
-      for_each_tile([&](Index first, Index count) {
-        dropout.apply(
-            positions.slice(first, count), [&](Index j) { return described.column(j); },
-            scores.middleRows(first, count));
-      });
-    }
-    for_each_tile([&](Index first, Index count) {
-      multiply<T>(scores.middleRows(first, count), context.values.middleCols(column, head_width),
-                  queries.block(first, column, count, head_width));
+      if (dropout) dropout->apply(positions.slice(first, count), column_of, weighted.transpose());
+    });
+    for_each_tile([&](Index tile, Index first, Index count, const Compute& compute) {
+      multiply<T>(compute.isa, context.values.middleCols(row, head_width), scores_of(tile, count),
+                  queries.block(row, first, head_width, count));
     });
   }
-  for_each_tile([&](Index first, Index count) {
-    weights.output.apply(queries.middleRows(first, count), y.middleRows(first, count));
+  for_each_tile([&](Index, Index first, Index count, const Compute& compute) {
+    detail::project_output<T>(weights, queries.middleCols(first, count), y.middleRows(first, count), compute.isa);
   });
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <linformer/attention/config.hpp>
+#include <linformer/kernels/product.hpp>
 #include <linformer/nn/linear.hpp>
 
 namespace linformer::inline LINFORMER_ABI {
@@ -45,6 +46,25 @@ struct AttentionWeights {
     detail::visit_vector("projected_value.bias", self.projected_value_bias, visitor);
     self.output.for_each_parameter("output.dense", visitor);
   }
+};
+
+/// The weights as products read them: transposed, in × out. Views of memory that outlives them.
+template <Scalar T>
+struct TransposedWeights {
+  MatrixView<T> query, key, value;     ///< in × h·d
+  MatrixView<T> output;                ///< h·d × D
+  const AttentionWeights<T>* weights;  ///< for the biases
+
+  /// Transposes into scratch memory.
+  TransposedWeights(const AttentionWeights<T>& plain, const Compute& compute)
+      : query(transposed<T>(plain.query.weight, compute)),
+        key(transposed<T>(plain.key.weight, compute)),
+        value(transposed<T>(plain.value.weight, compute)),
+        output(transposed<T>(plain.output.weight, compute)),
+        weights(&plain) {}
+
+  /// h·d
+  [[nodiscard]] Index width() const { return query.cols(); }
 };
 
 }  // namespace linformer::inline LINFORMER_ABI

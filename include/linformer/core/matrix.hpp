@@ -40,7 +40,7 @@ concept SameScalarAs = std::same_as<typename E::Scalar, typename Other::Scalar>;
 
 /// Row-major rows in memory: a `Matrix`, `Map`, `Ref` or block of one.
 template <class E, class T>
-concept RowMajorMemory = std::same_as<typename E::Scalar, T> && (E::IsRowMajor != 0) &&
+concept RowMajorMemory = std::same_as<typename E::Scalar, T> &&(E::IsRowMajor != 0) &&
                          ((E::Flags & Eigen::DirectAccessBit) != 0);
 
 /// A nullable, copyable, non-owning view of row-major rows, for optional arguments. The viewed memory must outlive it.

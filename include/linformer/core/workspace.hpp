@@ -15,6 +15,19 @@ namespace linformer::inline LINFORMER_ABI {
 template <Scalar T>
 using ScratchMatrix = Eigen::Map<Matrix<T>, Eigen::Aligned16, Eigen::OuterStride<>>;
 
+namespace detail {
+
+/// Columns to allocate for rows of `cols` so that rows start 64 bytes apart or a multiple of it, but no multiple of 1
+/// KiB: such rows would compete for the same few sets of the caches.
+template <Scalar T>
+[[nodiscard]] constexpr Index padded_columns(Index cols) {
+  constexpr Index line = static_cast<Index>(64 / sizeof(T));
+  const Index padded = (cols + line - 1) / line * line;
+  return padded > 0 && padded % (16 * line) == 0 ? padded + line : padded;
+}
+
+}  // namespace detail
+
 /// Scratch memory that a caller keeps between calls, so that calls need not allocate. It grows to what the largest call
 /// needs. One workspace serves one call at a time.
 class Workspace {
@@ -58,8 +71,7 @@ class Workspace {
   /// @throws std::bad_alloc or Error size_overflow; the workspace stays usable.
   template <Scalar T>
   [[nodiscard]] ScratchMatrix<T> matrix(Index rows, Index cols) {
-    constexpr Index per_line = static_cast<Index>(alignment / sizeof(T));
-    const Index stride = (cols + per_line - 1) / per_line * per_line;
+    const Index stride = detail::padded_columns<T>(cols);
     const Index size = detail::checked_size("workspace", {rows, stride});
     auto* data = static_cast<T*>(take(static_cast<std::size_t>(size) * sizeof(T)));
     return ScratchMatrix<T>(data, rows, cols, Eigen::OuterStride<>(stride));

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <linformer/core/workspace.hpp>
 #include <linformer/kernels/product.hpp>
 
 #include <cmath>
@@ -8,65 +7,91 @@
 
 namespace linformer::inline LINFORMER_ABI {
 
-/// Softmax attention of one tile of m queries of one head, absorbing tiles of keys and values one after another with a
-/// running maximum and sum (Milakov and Gimelshein 2018, arXiv 1805.02867), so that scores take m × tile, whatever the
-/// number of keys. Results are normalised once, at the end: m·d divisions instead of m·k.
+/// Turns scores into weights with a running maximum and sum of each query (Milakov and Gimelshein 2018, arXiv
+/// 1805.02867): scores (keys × queries) becomes exp(score − maximum), sums takes them up, kept is exp(old − new
+/// maximum). exp is within 2 ULP; a NaN, or a maximum of ±∞, makes its query NaN. A column's sum runs in the order of
+/// its keys. Rows of scores and the three vectors (1 × queries) are scratch memory, with room for whole vectors.
+template <Scalar T>
+void absorb_scores(Isa isa, MatrixRef<T> scores, MatrixRef<T> maxima, MatrixRef<T> sums, MatrixRef<T> kept) {
+#if LINFORMER_HAS_VECTOR_KERNELS
+  if constexpr (std::same_as<T, float>) {
+    if (isa != Isa::eigen) {
+      const auto run = isa == Isa::avx512 ? avx512::absorb_scores : avx2::absorb_scores;
+      run(scores.rows(), scores.cols(), scores.data(), scores.outerStride(), maxima.data(), sums.data(), kept.data());
+      return;
+    }
+  }
+#endif
+  kept = maxima;
+  for (Index i = 0; i < scores.rows(); ++i) maxima = maxima.cwiseMax(scores.row(i));
+  // Where all scores so far are −∞ their weights are 0, not exp(−∞ + ∞).
+  const Matrix<T> shift = (maxima.array() == -std::numeric_limits<T>::infinity()).select(T{0}, maxima);
+  kept = (kept - shift).array().exp();
+  sums = sums.cwiseProduct(kept);
+  for (Index i = 0; i < scores.rows(); ++i) {
+    scores.row(i) = (scores.row(i) - shift).array().exp();
+    sums += scores.row(i);
+  }
+}
+
+/// Softmax attention of one tile of queries of one head, absorbing tiles of keys and values one after another, so that
+/// scores take tile × queries, whatever the number of keys. A query is a column: maxima and sums then need no sum
+/// across a vector, and every product reads its operands in place. Results are normalised once, at the end.
 template <Scalar T>
 class AttendTile {
  public:
-  /// @param rows most queries, @param columns most keys of a tile
-  AttendTile(Index rows, Index columns, Workspace& workspace)
-      : scores_(workspace.matrix<T>(rows, columns)), state_(workspace.matrix<T>(2, rows)) {}
+  /// @param keys most keys of a tile, @param queries most queries
+  AttendTile(Index keys, Index queries, const Compute& compute)
+      : isa_(compute.isa),
+        scores_(compute.workspace.matrix<T>(keys, queries)),
+        state_(compute.workspace.matrix<T>(3, queries)) {}
 
-  /// Forgets all keys; `out` (m × d) collects the result from here on.
-  void begin(Index rows) {
-    rows_ = rows;
+  /// Forgets all keys; `out` collects the result from here on.
+  void begin(Index queries) {
+    queries_ = queries;
     first_ = true;
     state_.row(0).setConstant(-std::numeric_limits<T>::infinity());
-    state_.row(1).setZero();
+    state_.bottomRows(2).setZero();
   }
 
-  /// Absorbs a tile of keys (c × d, already scaled by 1/√d) and values (c × d).
-  /// @param queries m × d; not read again after the scores are computed, so `out` may be the same memory if there is
-  ///   only one tile
-  /// @param score_bias c values added to every row of scores; null for none
-  /// @param on_weights called as on_weights(exp(scores − maximum), sums) before values are weighed: it may copy the
-  ///   weights and change them (dropout)
+  /// Absorbs a tile of c keys and values.
+  /// @param queries d × m, a query a column
+  /// @param keys d × c, a key a column, already scaled by 1/√d
+  /// @param values c × d_v, a value a row
+  /// @param score_bias c values added to the scores of each key; null for none
+  /// @param out d_v × m, a result a column
+  /// @param on_weights called as on_weights(weights, sums) with exp(score − maximum) (c × m) and their sums (1 × m)
+  ///   before values are weighed: it may copy the weights and change them (dropout)
   template <class OnWeights>
   void absorb(const ConstMatrixRef<T>& queries, const ConstMatrixRef<T>& keys, const ConstMatrixRef<T>& values,
               const T* score_bias, MatrixRef<T> out, const OnWeights& on_weights) {
-    auto scores = scores_.topLeftCorner(rows_, keys.rows());
-    multiply_by_transposed<T>(queries, keys, scores);
-    if (score_bias != nullptr) {
-      scores.rowwise() += Eigen::Map<const Eigen::Matrix<T, 1, Eigen::Dynamic>>(score_bias, keys.rows());
-    }
-    for (Index i = 0; i < rows_; ++i) {
-      auto row = scores.row(i).array();
-      const T maximum = std::max(state_(0, i), row.maxCoeff());
-      row = (row - maximum).exp();
-      const T kept = first_ ? T{0} : std::exp(state_(0, i) - maximum);
-      state_(1, i) = state_(1, i) * kept + row.sum();
-      state_(0, i) = maximum;
-      if (!first_) out.row(i) *= kept;
-    }
+    MatrixRef<T> scores = scores_.topLeftCorner(keys.cols(), queries_);
+    multiply<T>(isa_, keys, queries, scores);
+    if (score_bias != nullptr) scores.colwise() += Eigen::Map<const Vector<T>>(score_bias, keys.cols());
+    const auto state = [&](Index row) -> MatrixRef<T> { return state_.block(row, 0, 1, queries_); };
+    absorb_scores<T>(isa_, scores, state(0), state(1), state(2));
     on_weights(scores, state_.row(1));
     if (first_) {
-      multiply<T>(scores, values, out);
+      multiply<T>(isa_, values, scores, out);
     } else {
-      multiply_add<T>(scores, values, out);
+      out.array().rowwise() *= state_.row(2).head(queries_).array();
+      multiply_add<T>(isa_, values, scores, out);
     }
     first_ = false;
   }
 
   /// Normalises `out`.
   void finish(MatrixRef<T> out) {
-    for (Index i = 0; i < rows_; ++i) out.row(i) *= T{1} / state_(1, i);
+    auto factors = state_.row(2).head(queries_).array();
+    factors = state_.row(1).head(queries_).array().inverse();
+    out.array().rowwise() *= factors;
   }
 
  private:
-  ScratchMatrix<T> scores_;  // m × c
-  ScratchMatrix<T> state_;   // 2 × m: running maxima, running sums
-  Index rows_ = 0;
+  Isa isa_;
+  ScratchMatrix<T> scores_;  // c × m
+  ScratchMatrix<T> state_;   // 3 × m: running maxima, running sums, what earlier sums are multiplied with
+  Index queries_ = 0;
   bool first_ = true;
 };
 

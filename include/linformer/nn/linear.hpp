@@ -1,7 +1,6 @@
 #pragma once
 
 #include <linformer/core/parameters.hpp>
-#include <linformer/kernels/product.hpp>
 
 namespace linformer::inline LINFORMER_ABI {
 
@@ -16,15 +15,6 @@ struct Linear {
     detail::checked_size(name, {out, in});
     return {Matrix<T>::Zero(out, in), with_bias ? Vector<T>(Vector<T>::Zero(out)) : Vector<T>()};
   }
-
-  /// y = x·Wᵀ + b for the outputs [first, first + count) only: x is m × in, y m × count.
-  void apply(const ConstMatrixRef<T>& x, MatrixRef<T> y, Index first, Index count) const {
-    multiply_by_transposed<T>(x, weight.middleRows(first, count), y);
-    if (bias.size() != 0) y.rowwise() += bias.segment(first, count).transpose();
-  }
-
-  /// y = x·Wᵀ + b: x is m × in, y m × out.
-  void apply(const ConstMatrixRef<T>& x, MatrixRef<T> y) const { apply(x, y, 0, weight.rows()); }
 
   template <class Visitor>
   void for_each_parameter(const std::string& name, Visitor&& visitor) {

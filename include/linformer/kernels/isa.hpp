@@ -1,0 +1,62 @@
+#pragma once
+
+#include <linformer/core/error.hpp>
+
+#include <cstdlib>
+#include <string_view>
+
+namespace linformer::inline LINFORMER_ABI {
+
+/// The instruction set that a kernel is written in. Every path gives the same result within its stated bounds; one path
+/// gives the same bits on every machine that has it, built by the same compiler.
+enum class Isa {
+  eigen,   ///< plain Eigen, for any scalar and any processor: the reference
+  avx2,    ///< AVX2 and FMA, for `float`; other scalars take Eigen
+  avx512,  ///< AVX-512 F, BW, DQ and VL, for `float`; other scalars take Eigen
+};
+
+/// Whether this processor and operating system run a path.
+[[nodiscard]] inline bool is_supported(Isa isa) {
+#if (defined(__x86_64__) || defined(__i386__)) && defined(__GNUC__)
+  switch (isa) {
+    case Isa::eigen:
+      return true;
+    case Isa::avx2:
+      return __builtin_cpu_supports("avx2") != 0 && __builtin_cpu_supports("fma") != 0;
+    case Isa::avx512:
+      return is_supported(Isa::avx2) && __builtin_cpu_supports("avx512f") != 0 &&
+             __builtin_cpu_supports("avx512bw") != 0 && __builtin_cpu_supports("avx512dq") != 0 &&
+             __builtin_cpu_supports("avx512vl") != 0;
+  }
+  return false;
+#else
+  return isa == Isa::eigen;
+#endif
+}
+
+/// The path of a name: eigen, avx2 or avx512.
+/// @throws Error invalid_configuration if the name is unknown, unsupported if this machine lacks the instruction set
+[[nodiscard]] inline Isa isa_named(std::string_view name) {
+  constexpr std::pair<std::string_view, Isa> names[] = {
+      {"eigen", Isa::eigen}, {"avx2", Isa::avx2}, {"avx512", Isa::avx512}};
+  for (const auto& [known, isa] : names) {
+    if (name != known) continue;
+    detail::require(is_supported(isa), ErrorCode::unsupported, "LINFORMER_ISA", "an instruction set of this processor",
+                    name);
+    return isa;
+  }
+  throw Error(ErrorCode::invalid_configuration, "LINFORMER_ISA", "eigen, avx2 or avx512", std::string(name));
+}
+
+/// The path that calls take unless they say otherwise: the environment's `LINFORMER_ISA`, read once, or else the widest
+/// that this processor has. @throws Error as `isa_named`
+[[nodiscard]] inline Isa default_isa() {
+  static const Isa isa = [] {
+    if (const char* name = std::getenv("LINFORMER_ISA")) return isa_named(name);
+    if (is_supported(Isa::avx512)) return Isa::avx512;
+    return is_supported(Isa::avx2) ? Isa::avx2 : Isa::eigen;
+  }();
+  return isa;
+}
+
+}  // namespace linformer::inline LINFORMER_ABI
