@@ -19,6 +19,7 @@ echo "== measure ($grid grid)"
 build/bench/bench/attention_benchmark --grid=$grid --benchmark_out=build/bench/attention.json --benchmark_out_format=json "$@"
 
 echo "== report"
-python=python3
-"$python" -c 'import matplotlib' 2>/dev/null || python=/usr/bin/python3
+for python in python3 /usr/bin/python3; do
+  if "$python" -c 'import matplotlib' 2>/dev/null; then break; fi
+done
 "$python" scripts/report.py build/bench/attention.json --output build/bench

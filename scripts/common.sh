@@ -1,7 +1,9 @@
-# Sourced by the other scripts: they run from the project's root, stop at the first error, and build on all cores.
+# shellcheck shell=bash disable=SC2034
+# Sourced by the other scripts: they run from the project's root, stop at the first error, and build on all cores, or on
+# $JOBS of them.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
-jobs=$(getconf _NPROCESSORS_ONLN)
+jobs=${JOBS:-$(getconf _NPROCESSORS_ONLN)}
 
 # Ninja where it is there, or where there is no make and install_dependencies.sh will bring it.
 if command -v ninja >/dev/null || ! command -v make >/dev/null; then
@@ -9,4 +11,4 @@ if command -v ninja >/dev/null || ! command -v make >/dev/null; then
 fi
 
 # The comment at the head of the calling script.
-usage() { sed -n '2,/^[^#]/s/^# //p' "$0"; }
+usage() { sed -n '2,/^[^#]/s/^# //p' "scripts/$(basename "$0")"; }

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Installs what is missing for a task, and nothing else: scripts/install_dependencies.sh [build] [test] [bench] [plots]
-# [clang] [coverage] [lint] [docs]; without an argument: build test bench plots. Where it may not install, it says what to install.
+# Installs what is missing for a task, and nothing else: scripts/install_dependencies.sh [TASK…]
+# Tasks: build test bench plots (these four without an argument) clang coverage lint docs.
+# Where it may not install, it says what to install.
 . "$(dirname "$0")/common.sh"
 
 tasks=("$@")
@@ -24,7 +25,7 @@ cmake_finds() { # cmake_finds <CMake package>: asks CMake itself, so that any pl
     >"$probe/CMakeLists.txt"
   cmake -S "$probe" -B "$probe/build" || status=$?
   rm -rf "$probe"
-  return $status
+  return "$status"
 }
 python_has() { any_of python3 && { python3 -c "import $1" || /usr/bin/python3 -c "import $1"; }; }
 

@@ -526,8 +526,8 @@ TEST_CASE("a context that could not take a chunk is as it was", "[allocation]") 
       // were it half taken, keys would differ.
       const auto read = [&](const ProjectedContext<float>& context) {
         const KeysValues<float> result = attention().keys_values(context);
-        Values values = values_of(result.keys);
-        const Values more = values_of(result.values);
+        Values values = values_of(Matrix<float>(result.keys()));
+        const Values more = values_of(Matrix<float>(result.values()));
         values.insert(values.end(), more.begin(), more.end());
         values.push_back(static_cast<float>(context.tokens()));
         values.push_back(static_cast<float>(context.extent()));
@@ -546,7 +546,7 @@ TEST_CASE("a context that could not take a chunk is as it was", "[allocation]") 
       };
       call();
       const Values expected = read(context);
-      long failed_calls = 0, changed = 0;
+      long failed_calls = 0, changed = 0, wrong = 0;
       for (long i = 1; i < 5000; ++i) {
         context = start;
         const long failures = heap::failures;
@@ -563,11 +563,12 @@ TEST_CASE("a context that could not take a chunk is as it was", "[allocation]") 
           if (read(context) != unchanged) ++changed;
           call();
         }
-        CHECK(read(context) == expected);
+        if (read(context) != expected) ++wrong;
         if (heap::failures == failures) break;
       }
       CHECK(failed_calls > 0);
       CHECK(changed == 0);
+      CHECK(wrong == 0);
     }
   }
 }

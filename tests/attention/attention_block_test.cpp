@@ -1,5 +1,3 @@
-#define LINFORMER_TEST_INSTANTIATE
-
 #include <linformer/attention/attention_block.hpp>
 
 #include "support/attention_support.hpp"

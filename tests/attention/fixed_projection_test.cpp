@@ -56,7 +56,7 @@ TEST_CASE("fixed projections keep lengths on average (Johnson-Lindenstrauss)") {
     const FixedProjection<double> projection(kind, k, n, FixedScale::paper, RandomStream(1));
     const Matrix<double> x = random_matrix<double>(n, 1, 4).normalized();
     Matrix<double> out = Matrix<double>::Zero(k, 1);
-    projection.accumulate({0, n}, x, out, nullptr, workspace);
+    projection.accumulate({0, n}, x, out, nullptr, {workspace, default_isa()});
     CHECK(std::abs(out.squaredNorm() - 1) <= 6 * std::sqrt(2.0 / k));
   }
 }

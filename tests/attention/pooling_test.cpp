@@ -37,7 +37,7 @@ TEST_CASE("max pooling takes the largest of each feature in its window") {
       }
     }
     expected(2, 1) = nan_float;  // token 6; whatever came after it
-    pooling.accumulate(tokens, rows, out, nullptr, workspace);
+    pooling.accumulate(tokens, rows, out, nullptr, {workspace, default_isa()});
     CHECK((out.array().isNaN() == expected.array().isNaN()).all());
     CHECK((out.array() == expected.array() || out.array().isNaN()).all());
     if (listed) CHECK(out.row(1)(0) == x(4, 0));  // tokens 2 and 3 are absent

@@ -38,6 +38,6 @@ TEST_CASE("projected rows that no token reaches are left out, with their scores"
     CHECK(head.score_bias(1) == Approx(std::log(3.0)).epsilon(1e-15));
     CHECK(head.score_bias(2) == 0);
   }
-  CHECK(kv.keys.rows() == 3);
-  CHECK(kv.keys.cols() == 4);
+  CHECK(kv.rows() == 3);
+  CHECK(kv.width() == 4);
 }

@@ -149,7 +149,7 @@ TEST_CASE("a chunk begins where the last one ended, masked rows at its end among
   attention.accumulate(stated, x.bottomRows(6), 6);
   CHECK(by_default.tokens() == 10);
   CHECK(by_default.extent() == 12);
-  CHECK(same_bits(attention.keys_values(by_default).keys, attention.keys_values(stated).keys));
+  CHECK(same_bits(keys_of(attention.keys_values(by_default)), keys_of(attention.keys_values(stated))));
 }
 
 TEST_CASE("threads, pool and workspace change no bit of a streamed call") {
@@ -164,8 +164,8 @@ TEST_CASE("threads, pool and workspace change no bit of a streamed call") {
     const auto kv = attention.keys_values(alone);
     for (const auto* context : {&threads, &pooled}) {
       const auto other = attention.keys_values(*context);
-      CHECK(same_bits(other.keys, kv.keys));
-      CHECK(same_bits(other.values, kv.values));
+      CHECK(same_bits(keys_of(other), keys_of(kv)));
+      CHECK(same_bits(values_of(other), values_of(kv)));
     }
     Matrix<float> y(n, 6), z(n, 6);
     attention.attend(x, kv, y);
@@ -214,8 +214,8 @@ TEST_CASE("the error of a long document does not grow with its length") {
     const auto keys = project(layer.e[0], oracle::apply(layer.key, exact(x), zero), 2, 0, 2, {}, all, longest_sum);
     const auto values = project(layer.f[0], oracle::apply(layer.value, exact(x), zero), 2, 0, 2, {}, all, longest_sum);
     const double root = std::sqrt(2.0);
-    CHECK(worst_ratio(kv.keys, keys.value / root, keys.error / root) <= 1);
-    CHECK(worst_ratio(kv.values, values.value, values.error) <= 1);
+    CHECK(worst_ratio(keys_of(kv), keys.value / root, keys.error / root) <= 1);
+    CHECK(worst_ratio(values_of(kv), values.value, values.error) <= 1);
 
     // And the whole layer, for some of the queries.
     const Matrix<float> queries = x.topRows(300);

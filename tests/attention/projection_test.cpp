@@ -84,8 +84,8 @@ TEST_CASE("a projection of any kind accumulates as its kind does") {
   Matrix<float> out = Matrix<float>::Zero(4, 2), expected = out;
   Vector<float> ones = Vector<float>::Zero(4);
   Workspace workspace;
-  projection.accumulate({0, 12}, x, out, &ones, workspace);
-  LearnedProjection<float>{weight}.accumulate({0, 12}, x, expected, nullptr, workspace);
+  projection.accumulate({0, 12}, x, out, &ones, {workspace, default_isa()});
+  LearnedProjection<float>{weight}.accumulate({0, 12}, x, expected, nullptr, {workspace, default_isa()});
   CHECK(same_bits(out, expected));
   CHECK_FALSE(ones.isZero(0));
 }

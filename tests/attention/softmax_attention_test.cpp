@@ -47,13 +47,16 @@ TEST_CASE("keys of tokens are scaled by 1/sqrt(d) and keep their positions") {
   for (Index t = 0; t < 290; ++t) positions.push_back(t + t / 100);
   KeysValues<float> kv;
   ThreadPool alone(1);
-  keys_values_of_tokens(weights, ConstMatrixRef<float>(x), {0, 290, positions.data()}, 2, kv, alone);
+  Workspace workspace;
+  const Execution execution{alone, workspace, default_isa()};
+  keys_values_of_tokens<float>(TransposedWeights<float>(weights, execution.here()), x, {0, 290, positions.data()}, 2, kv,
+                               execution);
   const auto layer = oracle::describe(attention, 5);
   const auto keys = oracle::apply(layer.key, exact(x), oracle::Table::Zero(290, 6));
   const auto values = oracle::apply(layer.value, exact(x), oracle::Table::Zero(290, 6));
   const double root = std::sqrt(3.0);
-  CHECK(worst_ratio(kv.keys, keys.value / root, (keys.error + 3 * keys.magnitude) / root) <= 1);
-  CHECK(worst_ratio(kv.values, values.value, values.error) <= 1);
+  CHECK(worst_ratio(keys_of(kv), keys.value / root, (keys.error + 3 * keys.magnitude) / root) <= 1);
+  CHECK(worst_ratio(values_of(kv), values.value, values.error) <= 1);
   REQUIRE(kv.heads.size() == 2);
   for (const auto& head : kv.heads) {
     CHECK(head.rows == 290);

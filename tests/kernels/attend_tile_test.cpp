@@ -2,6 +2,7 @@
 
 #include "kernels/reference.hpp"
 #include "support/catch.hpp"
+#include "support/isa.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -27,8 +28,9 @@ template <Scalar T>
 struct Problem {
   Matrix<T> queries, keys, values;
   std::vector<T> bias{};  ///< of the scores, or empty
+  Isa isa;
 
-  Problem(Index m, Index c, Index d, double scale, bool biased) {
+  Problem(Index m, Index c, Index d, double scale, bool biased, Isa path) : isa(path) {
     Numbers numbers(static_cast<std::uint64_t>(10000 * m + 100 * c + d));
     queries = numbers.matrix<T>(m, d, scale);
     keys = numbers.matrix<T>(c, d);
@@ -40,18 +42,18 @@ struct Problem {
   Matrix<T> attended(const std::vector<Index>& tiles, const Hook<T>& on_weights = ignore<T>) const {
     Workspace workspace;
     const Workspace::Scope scope(workspace);
-    AttendTile<T> tile(queries.rows() + 3, tiles.empty() ? 1 : *std::max_element(tiles.begin(), tiles.end()),
-                       workspace);
-    Matrix<T> out = Matrix<T>::Constant(queries.rows(), values.cols(), std::numeric_limits<T>::quiet_NaN());
+    AttendTile<T> tile(*std::max_element(tiles.begin(), tiles.end()), queries.rows() + 3, {workspace, isa});
+    const Matrix<T> query_columns = queries.transpose(), key_columns = keys.transpose();
+    Matrix<T> out = Matrix<T>::Constant(values.cols(), queries.rows(), std::numeric_limits<T>::quiet_NaN());
     tile.begin(queries.rows());
     Index key = 0;
-    for (const Index keys_of_tile : tiles) {
-      tile.absorb(queries, keys.middleRows(key, keys_of_tile), values.middleRows(key, keys_of_tile),
+    for (const Index count : tiles) {
+      tile.absorb(query_columns, key_columns.middleCols(key, count), values.middleRows(key, count),
                   bias.empty() ? nullptr : bias.data() + key, out, on_weights);
-      key += keys_of_tile;
+      key += count;
     }
     tile.finish(out);
-    return out;
+    return out.transpose();
   }
 
   /// Largest error of `actual` in units of its bound.
@@ -60,10 +62,11 @@ struct Problem {
   /// errors of the argument of exp, hence relative ones of the weight. exp errs by 4u, and each of t tiles rescales
   /// once (exp 4u, the product u, its argument's roundings again u·range in all). Sum and weighed sum of c terms add
   /// γ_{c+t} each, reciprocal and product 2u. With η the sum of these for one weight, numerator and denominator are
-  /// each within e^η.
+  /// each within e^η. A weight below the smallest normal number may be lost.
   long double worst_error(const Matrix<T>& actual, Index tiles) const {
     constexpr long double u = reference::unit<T>;
     const Index c = keys.rows();
+    const auto largest_value = static_cast<long double>(values.cwiseAbs().maxCoeff());
     const reference::Exact scores = reference::product<T>(queries, keys.transpose());
     long double worst = 0;
     for (Index i = 0; i < queries.rows(); ++i) {
@@ -88,7 +91,8 @@ struct Problem {
           magnitude += std::abs(term);
         }
         const long double error = std::abs(static_cast<long double>(actual(i, column)) - exact);
-        const long double ratio = error / (std::expm1(2 * eta) * magnitude);
+        const long double lost = static_cast<long double>(c) * std::numeric_limits<T>::min() * largest_value;
+        const long double ratio = error / (std::expm1(2 * eta) * magnitude + lost);
         if (!(ratio <= worst)) worst = ratio;
         if (std::isnan(worst)) return worst;
       }
@@ -119,6 +123,7 @@ constexpr T infinity = std::numeric_limits<T>::infinity();
 
 TEMPLATE_TEST_CASE("attention of a tile is within its bound of the formula, however the keys are cut", "[attend_tile]",
                    float, double) {
+  const Isa isa = GENERATE(from_range(supported_isas()));
   struct Sizes {
     Index m, c, d;
   };
@@ -126,7 +131,7 @@ TEMPLATE_TEST_CASE("attention of a tile is within its bound of the formula, howe
        std::initializer_list<Sizes>{{1, 1, 1}, {1, 9, 4}, {5, 1, 3}, {7, 33, 8}, {20, 100, 16}}) {
     for (const double scale : {0.1, 3.0, 100.0}) {
       for (const bool biased : {false, true}) {
-        const Problem<TestType> problem(m, c, d, scale, biased);
+        const Problem<TestType> problem(m, c, d, scale, biased, isa);
         for (const auto& tiles : cuts(c)) {
           CAPTURE(m, c, d, scale, biased, tiles.size(), tiles.front());
           CHECK(problem.worst_error(problem.attended(tiles), static_cast<Index>(tiles.size())) <= 1);
@@ -137,35 +142,24 @@ TEMPLATE_TEST_CASE("attention of a tile is within its bound of the formula, howe
 }
 
 TEST_CASE("a tile can be used again for fewer rows and keys", "[attend_tile]") {
-  const Problem<double> large(9, 20, 5, 1, false), small(4, 7, 5, 1, false);
+  const Isa isa = GENERATE(from_range(supported_isas()));
+  const Problem<double> large(9, 20, 5, 1, false, isa), small(4, 7, 5, 1, false, isa);
   Workspace workspace;
   const Workspace::Scope scope(workspace);
-  AttendTile<double> tile(9, 20, workspace);
+  AttendTile<double> tile(20, 9, {workspace, isa});
   for (const auto* problem : {&large, &small, &large}) {
-    Matrix<double> out(problem->queries.rows(), problem->values.cols());
+    Matrix<double> out(problem->values.cols(), problem->queries.rows());
     tile.begin(problem->queries.rows());
-    tile.absorb(problem->queries, problem->keys, problem->values, nullptr, out, ignore<double>);
+    tile.absorb(Matrix<double>(problem->queries.transpose()), Matrix<double>(problem->keys.transpose()),
+                problem->values, nullptr, out, ignore<double>);
     tile.finish(out);
-    CHECK(problem->worst_error(out, 1) <= 1);
+    CHECK(problem->worst_error(out.transpose(), 1) <= 1);
   }
 }
 
-TEST_CASE("with one tile the result may overwrite the queries", "[attend_tile]") {
-  Problem<float> problem(6, 10, 5, 2, false);
-  problem.values.conservativeResize(10, 5);
-  const Matrix<float> expected = problem.attended({10});
-  Matrix<float> both = problem.queries;
-  Workspace workspace;
-  const Workspace::Scope scope(workspace);
-  AttendTile<float> tile(6, 10, workspace);
-  tile.begin(6);
-  tile.absorb(both, problem.keys, problem.values, nullptr, both, ignore<float>);
-  tile.finish(both);
-  CHECK(both == expected);
-}
-
 TEST_CASE("the hook sees the weights of each tile and the sums so far", "[attend_tile]") {
-  const Problem<double> problem(3, 10, 4, 2, true);
+  const Isa isa = GENERATE(from_range(supported_isas()));
+  const Problem<double> problem(3, 10, 4, 2, true, isa);
   Matrix<double> scores = reference::product<double>(problem.queries, problem.keys.transpose()).value.cast<double>();
   for (Index j = 0; j < 10; ++j) scores.col(j).array() += problem.bias[static_cast<std::size_t>(j)];
   // Scores below 10 in magnitude err by γ_5·10 or so, and so do their exponentials, relatively; the sums of ten
@@ -174,23 +168,31 @@ TEST_CASE("the hook sees the weights of each tile and the sums so far", "[attend
   Index key = 0, calls = 0;
   problem.attended({4, 1, 5}, [&](MatrixRef<double> weights, const auto& sums) {
     ++calls;
-    REQUIRE(weights.rows() == 3);
+    REQUIRE(weights.cols() == 3);
     for (Index i = 0; i < 3; ++i) {
-      const double maximum = scores.row(i).head(key + weights.cols()).maxCoeff();
-      for (Index j = 0; j < weights.cols(); ++j) {
-        CHECK(weights(i, j) == Approx(std::exp(scores(i, key + j) - maximum)).epsilon(tolerance));
+      const double maximum = scores.row(i).head(key + weights.rows()).maxCoeff();
+      for (Index j = 0; j < weights.rows(); ++j) {
+        CHECK(weights(j, i) == Approx(std::exp(scores(i, key + j) - maximum)).epsilon(tolerance));
       }
       CHECK(sums(0, i) ==
-            Approx((scores.row(i).head(key + weights.cols()).array() - maximum).exp().sum()).epsilon(tolerance));
+            Approx((scores.row(i).head(key + weights.rows()).array() - maximum).exp().sum()).epsilon(tolerance));
     }
-    key += weights.cols();
+    key += weights.rows();
   });
   CHECK(calls == 3);
   CHECK(key == 10);
 }
 
+TEST_CASE("a query all of whose scores are minus infinity is NaN", "[attend_tile]") {
+  const Isa isa = GENERATE(from_range(supported_isas()));
+  Problem<float> problem(3, 10, 4, 1, true, isa);
+  std::fill(problem.bias.begin(), problem.bias.end(), -infinity<float>);
+  for (const auto& tiles : cuts(10)) CHECK(problem.attended(tiles).array().isNaN().all());
+}
+
 TEST_CASE("what the hook does to the weights changes the result and not the sums", "[attend_tile]") {
-  const Problem<float> problem(4, 12, 3, 1, false);
+  const Isa isa = GENERATE(from_range(supported_isas()));
+  const Problem<float> problem(4, 12, 3, 1, false, isa);
   for (const auto& tiles : {std::vector<Index>{12}, std::vector<Index>{5, 7}}) {
     // Weights doubled, a power of two: so is the result, exactly, as the sums stay.
     const Matrix<float> doubled =
@@ -201,9 +203,10 @@ TEST_CASE("what the hook does to the weights changes the result and not the sums
 }
 
 TEMPLATE_TEST_CASE("NaN reaches what depends on it and nothing else", "[attend_tile]", float, double) {
+  const Isa isa = GENERATE(from_range(supported_isas()));
   using T = TestType;
   constexpr T nan = std::numeric_limits<T>::quiet_NaN();
-  const Problem<T> problem(6, 11, 4, 1, false);
+  const Problem<T> problem(6, 11, 4, 1, false, isa);
   for (const auto& tiles : cuts(11)) {
     CAPTURE(tiles.size(), tiles.front());
     const Matrix<T> expected = problem.attended(tiles);
@@ -228,8 +231,9 @@ TEMPLATE_TEST_CASE("NaN reaches what depends on it and nothing else", "[attend_t
 }
 
 TEMPLATE_TEST_CASE("scores of minus infinity get no weight, however the keys are cut", "[attend_tile]", float, double) {
+  const Isa isa = GENERATE(from_range(supported_isas()));
   using T = TestType;
-  Problem<T> problem(5, 40, 4, 1, true);
+  Problem<T> problem(5, 40, 4, 1, true, isa);
   for (const Index absent : {1, 3, 10, 39}) {  // the first of the keys
     Problem<T> masked = problem, present = problem;
     std::fill_n(masked.bias.begin(), absent, -infinity<T>);

@@ -2,166 +2,216 @@
 
 #include "kernels/reference.hpp"
 #include "support/catch.hpp"
+#include "support/isa.hpp"
 
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <type_traits>
+#include <vector>
 
 using namespace linformer;
-using reference::Framed;
 using reference::Numbers;
 
 namespace {
 
-template <Scalar T>
+template <class T>
 constexpr T infinity = std::numeric_limits<T>::infinity();
-template <Scalar T>
-constexpr T nan_of = std::numeric_limits<T>::quiet_NaN();
-/// A vectorised exp may end at the smallest normal number, or just below it, where the true one is smaller still.
-template <Scalar T>
-constexpr long double floor_of_exp = std::numeric_limits<T>::min();
 
-/// The largest error of softmax_rows(scores) in units of its bound.
-///
-/// s − max is rounded, which turns into a relative error u·|s − max| of its exp; exp itself errs by 2 ULP ≤ 4u. The sum
-/// of n positive terms adds γ_n, and the mean over p of the terms' own errors; the reciprocal and the product 2u.
+/// The four matrices that absorb_scores works on, in scratch memory.
 template <Scalar T>
-long double worst_error(const Matrix<T>& scores, const Matrix<T>& actual) {
-  constexpr long double u = reference::unit<T>;
-  const Index n = scores.cols();
-  long double worst = 0;
-  for (Index i = 0; i < scores.rows(); ++i) {
-    const auto score = [&](Index j) { return static_cast<long double>(scores(i, j)); };
-    long double maximum = score(0), sum = 0, distance = 0;
-    for (Index j = 1; j < n; ++j) maximum = std::max(maximum, score(j));
-    for (Index j = 0; j < n; ++j) {
-      const long double weight = std::exp(score(j) - maximum);
-      sum += weight;
-      if (weight > 0) distance += weight * (maximum - score(j));
-    }
-    for (Index j = 0; j < n; ++j) {
-      const long double exact = std::exp(score(j) - maximum) / sum;
-      const long double own = exact > 0 ? maximum - score(j) : 0;
-      const long double relative = std::expm1(u * (own + distance / sum) + 10 * u + reference::gamma<T>(n));
-      const long double error = std::abs(static_cast<long double>(actual(i, j)) - exact);
-      const long double ratio = error / (relative * exact + floor_of_exp<T>);
-      if (!(ratio <= worst)) worst = ratio;
-      if (std::isnan(worst)) return worst;
-    }
+struct State {
+  Workspace workspace{};
+  ScratchMatrix<T> scores, maxima, sums, kept;
+
+  State(Index keys, Index queries)
+      : scores(workspace.matrix<T>(keys, queries)),
+        maxima(workspace.matrix<T>(1, queries)),
+        sums(workspace.matrix<T>(1, queries)),
+        kept(workspace.matrix<T>(1, queries)) {
+    maxima.setConstant(-infinity<T>);
+    sums.setZero();
   }
-  return worst;
-}
+  void absorb(Isa isa) { absorb_scores<T>(isa, scores, maxima, sums, kept); }
+};
 
-/// Computed weights w_j·r add up to 1 but for the rounding of their sum (γ_{n−1}), of r and of each product.
+/// |actual − e^x| in units of the last place of e^x. What lies below the smallest normal number may be anything there.
 template <Scalar T>
-bool rows_sum_to_one(const Matrix<T>& weights) {
-  for (Index i = 0; i < weights.rows(); ++i) {
-    long double sum = 0;
-    for (Index j = 0; j < weights.cols(); ++j) sum += static_cast<long double>(weights(i, j));
-    if (!(std::abs(sum - 1) <= reference::gamma<T>(weights.cols() + 1))) return false;
-  }
-  return true;
+long double ulps_of_exp(T x, T actual) {
+  const long double exact = std::exp(static_cast<long double>(x)), smallest = std::numeric_limits<T>::min();
+  const auto weight = static_cast<long double>(actual);
+  if (exact < 1.01L * smallest) return weight >= 0 && weight <= 1.02L * smallest ? 0 : infinity<long double>;
+  return std::abs(weight - exact) /
+         std::ldexp(static_cast<long double>(std::numeric_limits<T>::epsilon()), std::ilogb(exact));
 }
 
+/// |actual − exact| ≤ γ_roundings·exact, or both as good as nothing.
 template <Scalar T>
-Matrix<T> softmax(Matrix<T> scores) {
-  softmax_rows<T>(scores);
-  return scores;
+bool agree(T actual, long double exact, Index roundings) {
+  return std::abs(static_cast<long double>(actual) - exact) <=
+         reference::gamma<T>(roundings) * exact + static_cast<long double>(std::numeric_limits<T>::min());
 }
-
-constexpr Index widths[] = {1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 33, 64, 257, 1000};
 
 }  // namespace
 
-TEMPLATE_TEST_CASE("softmax is within its bound of the formula", "[softmax]", float, double) {
-  for (const Index n : widths) {
-    for (const double scale : {0.0, 1e-3, 1.0, 30.0, 1e4}) {
-      CAPTURE(n, scale);
-      const Matrix<TestType> scores = Numbers(static_cast<std::uint64_t>(n)).matrix<TestType>(5, n, scale);
-      const Matrix<TestType> weights = softmax(scores);
-      CHECK(worst_error(scores, weights) <= 1);
-      CHECK(rows_sum_to_one(weights));
-      CHECK(weights.minCoeff() >= 0);
+TEMPLATE_TEST_CASE("weights are within two units in the last place of exp", "[softmax]", float, double) {
+  using T = TestType;
+  const T last = std::is_same_v<T, float> ? T{110} : T{760};
+  constexpr Index rounds = 5, keys = 500, queries = 37;
+  for (const Isa isa : supported_isas()) {
+    long double worst = 0;
+    bool top_is_one = true;
+    for (Index round = 0; round < rounds; ++round) {
+      State<T> state(keys, queries);
+      for (Index j = 0; j < queries; ++j) {
+        state.scores(0, j) = T{0};
+        for (Index i = 1; i < keys; ++i) {  // differences of a column are exact, as its maximum is 0
+          const T step = static_cast<T>((round * queries + j) * keys + i) / static_cast<T>(rounds * queries * keys);
+          state.scores(i, j) = -last * step * step;
+        }
+      }
+      const Matrix<T> scores = state.scores;
+      state.absorb(isa);
+      for (Index i = 0; i < keys; ++i) {
+        for (Index j = 0; j < queries; ++j) worst = std::max(worst, ulps_of_exp<T>(scores(i, j), state.scores(i, j)));
+      }
+      top_is_one = top_is_one && (state.scores.row(0).array() == T{1}).all() && state.maxima.isZero(0);
+    }
+    CAPTURE(static_cast<int>(isa), static_cast<double>(worst));
+    CHECK(worst <= 2);
+    CHECK(top_is_one);
+  }
+}
+
+// With scores within R of each other, rounding a difference is an error of at most R·u in the argument of exp, which
+// itself errs by 2 ULP ≤ 4u: R + 4 roundings for a weight or a factor. Three tiles of at most 31 keys: 3·32 additions,
+// three rescalings of one product and one factor each.
+TEMPLATE_TEST_CASE("running maxima, sums and factors are those of all scores", "[softmax]", float, double) {
+  using T = TestType;
+  for (const Isa isa : supported_isas()) {
+    for (const Index keys : {1, 2, 3, 4, 5, 8, 31}) {
+      for (const Index queries : {1, 7, 8, 16, 17, 50}) {
+        constexpr Index range = 40, factor_roundings = range + 4, roundings = 4 * factor_roundings + 3 * 32 + 3;
+        State<T> state(keys, queries);
+        std::vector<long double> maxima(static_cast<std::size_t>(queries), -infinity<long double>);
+        std::vector<long double> sums(static_cast<std::size_t>(queries), 0);
+        bool right = true;
+        for (const Index tile : {0, 1, 2}) {
+          const Matrix<T> scores =
+              Numbers(static_cast<std::uint64_t>(100 * keys + tile)).matrix<T>(keys, queries, tile == 1 ? 20 : 5);
+          state.scores = scores;
+          state.absorb(isa);
+          for (Index j = 0; j < queries; ++j) {
+            long double& maximum = maxima[static_cast<std::size_t>(j)];
+            long double& sum = sums[static_cast<std::size_t>(j)];
+            const long double before = maximum;
+            for (Index i = 0; i < keys; ++i) maximum = std::max(maximum, static_cast<long double>(scores(i, j)));
+            const long double kept = std::exp(before - maximum);
+            sum *= kept;
+            for (Index i = 0; i < keys; ++i) {
+              const long double weight = std::exp(static_cast<long double>(scores(i, j)) - maximum);
+              right = right && agree<T>(state.scores(i, j), weight, factor_roundings);
+              sum += weight;
+            }
+            right = right && static_cast<long double>(state.maxima(0, j)) == maximum &&
+                    agree<T>(state.kept(0, j), kept, factor_roundings) && agree<T>(state.sums(0, j), sum, roundings);
+          }
+        }
+        CAPTURE(static_cast<int>(isa), keys, queries);
+        CHECK(right);
+      }
     }
   }
 }
 
 TEMPLATE_TEST_CASE("a common summand changes nothing, however large", "[softmax]", float, double) {
-  Matrix<TestType> scores(1, 19);
-  for (Index j = 0; j < 19; ++j) scores(0, j) = static_cast<TestType>(j % 7) / 4;  // added exactly below
-  const Matrix<TestType> weights = softmax(scores);
-  for (const TestType summand : {TestType{10000}, TestType{-10000}, TestType{131072}}) {
-    CHECK(softmax(Matrix<TestType>(scores.array() + summand)) == weights);
-  }
-  // exp of any of these overflows or underflows
-  Matrix<TestType> apart(1, 3);
-  apart << TestType{-10000}, TestType{10000}, TestType{9999};
-  CHECK(worst_error(apart, softmax(apart)) <= 1);
-}
-
-TEMPLATE_TEST_CASE("a single column is 1", "[softmax]", float, double) {
-  Matrix<TestType> scores(4, 1);
-  scores << TestType{-10000}, TestType{0}, TestType{3}, std::numeric_limits<TestType>::max();
-  CHECK(softmax(scores) == Matrix<TestType>::Ones(4, 1));
-}
-
-TEMPLATE_TEST_CASE("entries of minus infinity get no weight", "[softmax]", float, double) {
   using T = TestType;
-  for (const Index n : {2, 3, 4, 5, 8, 9, 17, 64, 65}) {
-    for (const Index period : {2, 3, 5}) {
-      CAPTURE(n, period);
-      Matrix<T> scores = Numbers(7).matrix<T>(3, n, 5);
-      for (Index j = 1; j < n; j += period) scores.col(j).setConstant(-infinity<T>);
-      const Matrix<T> weights = softmax(scores);
-      CHECK(worst_error(scores, weights) <= 1);
-      CHECK(rows_sum_to_one(weights));
-      for (Index j = 1; j < n; j += period) CHECK(weights.col(j).maxCoeff() <= floor_of_exp<T>);
+  for (const Isa isa : supported_isas()) {
+    State<T> plain(19, 3);
+    for (Index i = 0; i < 19; ++i) plain.scores.row(i).setConstant(static_cast<T>(i % 7) / 4);  // added exactly below
+    const Matrix<T> scores = plain.scores;
+    plain.absorb(isa);
+    for (const T summand : {T{10000}, T{-10000}, T{131072}}) {
+      State<T> shifted(19, 3);
+      shifted.scores = scores.array() + summand;
+      shifted.absorb(isa);
+      CAPTURE(static_cast<int>(isa), summand);
+      CHECK(shifted.scores == plain.scores);
+      CHECK(shifted.sums == plain.sums);
+      CHECK((shifted.maxima.array() == plain.maxima.array() + summand).all());
     }
   }
 }
 
-TEMPLATE_TEST_CASE("NaN and infinite maxima make their row NaN and no other", "[softmax]", float, double) {
+TEMPLATE_TEST_CASE("scores of minus infinity get no weight", "[softmax]", float, double) {
   using T = TestType;
-  for (const Index n : {1, 2, 3, 4, 5, 8, 9, 17, 64, 65}) {
-    const Matrix<T> scores = Numbers(8).matrix<T>(3, n, 5);
-    const Matrix<T> weights = softmax(scores);
-    for (Index j = 0; j < n; ++j) {
-      CAPTURE(n, j);
-      for (const T bad : {nan_of<T>, infinity<T>}) {
-        Matrix<T> spoilt = scores;
-        spoilt(1, j) = bad;
-        spoilt = softmax(spoilt);
-        CHECK(spoilt.row(1).array().isNaN().all());
-        CHECK(spoilt.row(0) == weights.row(0));
-        CHECK(spoilt.row(2) == weights.row(2));
+  for (const Isa isa : supported_isas()) {
+    for (const Index period : {1, 2, 3, 5}) {
+      State<T> state(20, 9);
+      state.scores = Numbers(7).matrix<T>(20, 9, 5);
+      for (Index i = 0; i < 20; i += period) state.scores.row(i).setConstant(-infinity<T>);
+      state.absorb(isa);
+      CAPTURE(static_cast<int>(isa), period);
+      for (Index i = 0; i < 20; i += period) CHECK(state.scores.row(i).maxCoeff() <= std::numeric_limits<T>::min());
+      CHECK(state.scores.minCoeff() >= 0);
+      if (period == 1) {
+        CHECK(state.sums.maxCoeff() <= 20 * std::numeric_limits<T>::min());
+        CHECK((state.maxima.array() == -infinity<T>).all());
+        state.scores.setConstant(T{3});  // the first keys that weigh anything
+        state.absorb(isa);
+        CHECK((state.sums.array() == T{20}).all());
+        CHECK(state.kept.maxCoeff() <= std::numeric_limits<T>::min());
+      } else {
+        CHECK(state.sums.minCoeff() >= 1);
       }
-      // NaN among −∞
-      Matrix<T> spoilt = scores;
-      spoilt.row(1).setConstant(-infinity<T>);
-      spoilt(1, j) = nan_of<T>;
-      CHECK(softmax(spoilt).row(1).array().isNaN().all());
     }
-    Matrix<T> none = scores;
-    none.row(1).setConstant(-infinity<T>);
-    none = softmax(none);
-    CHECK(none.row(1).array().isNaN().all());
-    CHECK(none.row(2) == weights.row(2));
   }
 }
 
-TEMPLATE_TEST_CASE("rows may lie apart and start off any boundary", "[softmax]", float, double) {
-  for (const Index n : widths) {
-    CAPTURE(n);
-    const Matrix<TestType> scores = Numbers(9).matrix<TestType>(4, n, 3);
-    Framed<TestType> framed(scores);
-    softmax_rows<TestType>(framed.inside());
-    CHECK(worst_error<TestType>(scores, framed.inside()) <= 1);
-    CHECK(framed.frame_is_intact());
+TEMPLATE_TEST_CASE("a NaN or an infinite maximum makes its query NaN and no other", "[softmax]", float, double) {
+  using T = TestType;
+  for (const Isa isa : supported_isas()) {
+    for (const Index keys : {1, 2, 5, 9}) {
+      const Matrix<T> scores = Numbers(6).matrix<T>(keys, 20, 3);
+      State<T> expected(keys, 20);
+      expected.scores = scores;
+      expected.absorb(isa);
+      for (Index key = 0; key < keys; ++key) {
+        for (const T bad : {std::numeric_limits<T>::quiet_NaN(), infinity<T>}) {
+          CAPTURE(static_cast<int>(isa), keys, key, bad);
+          State<T> state(keys, 20);
+          state.scores = scores;
+          state.scores(key, 11) = bad;
+          state.absorb(isa);
+          CHECK(std::isnan(state.sums(0, 11)));
+          CHECK(std::isnan(state.scores(key, 11)));
+          state.sums(0, 11) = expected.sums(0, 11);
+          CHECK(state.sums == expected.sums);
+          state.scores.col(11) = expected.scores.col(11);
+          CHECK(state.scores == expected.scores);
+
+          // and stays NaN, whatever follows
+          State<T> later(keys, 20);
+          later.scores = scores;
+          later.scores(key, 11) = bad;
+          later.absorb(isa);
+          later.scores = scores;
+          later.absorb(isa);
+          CHECK(std::isnan(later.sums(0, 11)));
+        }
+      }
+    }
   }
 }
 
-TEST_CASE("no rows are no work", "[softmax]") {
-  Matrix<float> none(0, 5);
-  CHECK_NOTHROW(softmax_rows<float>(none));
-  CHECK(none.cols() == 5);
+TEST_CASE("no keys leave maxima and sums as they are", "[softmax]") {
+  for (const Isa isa : supported_isas()) {
+    State<float> state(0, 5);
+    state.maxima.setConstant(2);
+    state.sums.setConstant(3);
+    state.absorb(isa);
+    CHECK((state.maxima.array() == 2).all());
+    CHECK((state.sums.array() == 3).all());
+    CHECK((state.kept.array() == 1).all());
+  }
 }

@@ -6,6 +6,7 @@
 #include <linformer/linformer.hpp>
 
 #include "support/catch.hpp"
+#include "support/isa.hpp"
 #include "support/oracle.hpp"
 
 #include <bit>
@@ -16,33 +17,30 @@
 #include <string_view>
 #include <vector>
 
-// The templates that cost the compiler most are compiled once, where LINFORMER_TEST_INSTANTIATE is defined.
+// The templates that cost the compiler most are compiled once, in attention_support.cpp.
 #ifdef LINFORMER_TEST_INSTANTIATE
 #define LINFORMER_TEST_TEMPLATE template
 #else
 #define LINFORMER_TEST_TEMPLATE extern template
 #endif
 #define LINFORMER_TEST_TEMPLATES(T)                                                                                    \
-  LINFORMER_TEST_TEMPLATE void multiply<T>(const ConstMatrixRef<T>&, const ConstMatrixRef<T>&, MatrixRef<T>);          \
-  LINFORMER_TEST_TEMPLATE void multiply_add<T>(const ConstMatrixRef<T>&, const ConstMatrixRef<T>&, MatrixRef<T>);      \
-  LINFORMER_TEST_TEMPLATE void multiply_transposed_add<T>(const ConstMatrixRef<T>&, const ConstMatrixRef<T>&,          \
-                                                          MatrixRef<T>);                                               \
-  LINFORMER_TEST_TEMPLATE void multiply_by_transposed<T>(const ConstMatrixRef<T>&, const ConstMatrixRef<T>&,           \
-                                                         MatrixRef<T>);                                                \
-  LINFORMER_TEST_TEMPLATE void accumulate_context<T>(const AttentionWeights<T>&, const ContextStreams<T>&, Index,      \
+  LINFORMER_TEST_TEMPLATE void detail::product<T>(Isa, const ConstMatrixRef<T>&, const ConstMatrixRef<T>&,             \
+                                                  MatrixRef<T>, bool);                                                 \
+  LINFORMER_TEST_TEMPLATE void absorb_scores<T>(Isa, MatrixRef<T>, MatrixRef<T>, MatrixRef<T>, MatrixRef<T>);          \
+  LINFORMER_TEST_TEMPLATE void accumulate_context<T>(const TransposedWeights<T>&, const ContextStreams<T>&, Index,     \
                                                      const Positions&, const ConstMatrixRef<T>&, ProjectedContext<T>&, \
-                                                     ThreadPool&, Workspace&);                                         \
-  LINFORMER_TEST_TEMPLATE void finish_context<T>(const AttentionWeights<T>&, const LayerProjections<T>&,               \
+                                                     const Execution&);                                                \
+  LINFORMER_TEST_TEMPLATE void finish_context<T>(const TransposedWeights<T>&, const LayerProjections<T>&,              \
                                                  const ContextStreams<T>&, const ProjectedContext<T>&, Index,          \
-                                                 KeysValues<T>&, ThreadPool&, Workspace&);                             \
-  LINFORMER_TEST_TEMPLATE void attend_queries<T>(const AttentionWeights<T>&, const KeysValues<T>&, const Positions&,   \
+                                                 KeysValues<T>&, const Execution&);                                    \
+  LINFORMER_TEST_TEMPLATE void attend_queries<T>(const TransposedWeights<T>&, const KeysValues<T>&, const Positions&,  \
                                                  const ConstMatrixRef<T>&, MatrixRef<T>, const WeightsRequest<T>&,     \
-                                                 ThreadPool&, Workspace&);                                             \
-  LINFORMER_TEST_TEMPLATE void attend_materialised<T>(const AttentionWeights<T>&, const KeysValues<T>&,                \
+                                                 const Execution&);                                                    \
+  LINFORMER_TEST_TEMPLATE void attend_materialised<T>(const TransposedWeights<T>&, const KeysValues<T>&,               \
                                                       const Positions&, const ConstMatrixRef<T>&, MatrixRef<T>,        \
-                                                      const WeightsRequest<T>&, ThreadPool&, Workspace&);              \
-  LINFORMER_TEST_TEMPLATE void keys_values_of_tokens<T>(const AttentionWeights<T>&, const ConstMatrixRef<T>&,          \
-                                                        const Positions&, Index, KeysValues<T>&, ThreadPool&);
+                                                      const WeightsRequest<T>&, const Execution&);                     \
+  LINFORMER_TEST_TEMPLATE void keys_values_of_tokens<T>(const TransposedWeights<T>&, const ConstMatrixRef<T>&,         \
+                                                        const Positions&, Index, KeysValues<T>&, const Execution&);
 namespace linformer::inline LINFORMER_ABI {
 LINFORMER_TEST_TEMPLATES(float)
 LINFORMER_TEST_TEMPLATES(double)
@@ -117,6 +115,17 @@ template <Scalar T>
 bool same_bits(const Matrix<T>& a, const Matrix<T>& b) {
   if (a.rows() != b.rows() || a.cols() != b.cols()) return false;
   return a.size() == 0 || std::memcmp(a.data(), b.data(), static_cast<std::size_t>(a.size()) * sizeof(T)) == 0;
+}
+
+/// A key in each row.
+template <Scalar T>
+Matrix<T> keys_of(const KeysValues<T>& keys_values) {
+  return keys_values.keys().transpose();
+}
+
+template <Scalar T>
+Matrix<T> values_of(const KeysValues<T>& keys_values) {
+  return keys_values.values();
 }
 
 template <Scalar T>

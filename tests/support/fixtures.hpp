@@ -2,18 +2,20 @@
 
 #include "support/oracle.hpp"
 
+#include <filesystem>
 #include <fstream>
-#include <istream>
 #include <stdexcept>
-
-#ifndef LINFORMER_TEST_DIR
-#error "LINFORMER_TEST_DIR must name the folder tests/"
-#endif
 
 /// The tensors of each case of fixtures/attention.txt, which fixtures/make_fixtures.py wrote.
 inline std::map<std::string, oracle::Parameters> read_fixtures() {
-  std::ifstream file(LINFORMER_TEST_DIR "/fixtures/attention.txt");
-  if (!file) throw std::runtime_error("cannot read " LINFORMER_TEST_DIR "/fixtures/attention.txt");
+#ifdef LINFORMER_TEST_DIR
+  const std::filesystem::path tests(LINFORMER_TEST_DIR);
+#else
+  const std::filesystem::path tests = std::filesystem::path(__FILE__).parent_path().parent_path();
+#endif
+  const std::filesystem::path path = tests / "fixtures" / "attention.txt";
+  std::ifstream file(path);
+  if (!file) throw std::runtime_error("cannot read " + path.string());
   std::map<std::string, oracle::Parameters> cases;
   std::string word, name;
   while (file >> word) {

@@ -72,7 +72,7 @@ void attend_queries(const TransposedWeights<T>& weights, const KeysValues<T>& co
   const auto heads = static_cast<Index>(context.heads.size());
   const Index head_width = weights.width() / heads;
   // Asked for P̄, the scores of a query must be whole; otherwise many keys are taken a tile at a time.
-  const Index most = context.most_rows;
+  const Index most = context.rows();
   const Index key_tile = request.probabilities.empty() ? std::min(detail::key_tile, most) : most;
   execution.run(detail::tiles(x.rows()), [&](Index task, const Compute& compute) {
     const Index first = task * detail::query_tile;
@@ -94,8 +94,8 @@ void attend_queries(const TransposedWeights<T>& weights, const KeysValues<T>& co
         const Index keys = std::min(key_tile, described.rows - key);
         const auto column_of = [&](Index j) { return described.column(key + j); };
         attend.absorb(queries.middleRows(head * head_width, head_width),
-                      context.keys.block(head * head_width, key, head_width, keys),
-                      context.values.block(key, head * head_width, keys, head_width),
+                      context.keys().block(head * head_width, key, head_width, keys),
+                      context.values().block(key, head * head_width, keys, head_width),
                       described.score_bias.size() != 0 ? described.score_bias.data() + key : nullptr, out,
                       [&](MatrixRef<T> scores, const auto& sums) {
                         if (!request.probabilities.empty()) {

@@ -73,18 +73,22 @@ class AttentionBlock {
                   ProjectedContext<T>& context, const Execution& execution) const {
     detail::require_shape("context", rows.rows(), rows.cols(), tokens.count, config_.context_width);
     require_length(tokens);
+    const ContextStreams<T> its_streams = streams(projections, context.order());
+    its_streams.require_match(context);
     const Workspace::Scope scope(execution.workspace);
-    accumulate_context(TransposedWeights<T>(weights_, execution.here()), streams(projections, context.order()),
-                       config_.sequence_length, tokens, rows, context, execution);
+    accumulate_context(TransposedWeights<T>(weights_, execution.here()), its_streams, config_.sequence_length, tokens,
+                       rows, context, execution);
   }
 
   /// K̄ and V̄ of a projected context.
   [[nodiscard]] KeysValues<T> keys_values(const LayerProjections<T>& projections, const ProjectedContext<T>& context,
                                           const Execution& execution) const {
+    const ContextStreams<T> its_streams = streams(projections, context.order());
+    its_streams.require_match(context);
     const Workspace::Scope scope(execution.workspace);
     KeysValues<T> result;
-    finish_context(TransposedWeights<T>(weights_, execution.here()), projections, streams(projections, context.order()),
-                   context, config_.head_width, result, execution);
+    finish_context(TransposedWeights<T>(weights_, execution.here()), projections, its_streams, context,
+                   config_.head_width, result, execution);
     return result;
   }
 
@@ -95,9 +99,9 @@ class AttentionBlock {
               const WeightsRequest<T>& request, const Execution& execution) const {
     detail::require_shape("x", x.rows(), x.cols(), positions.count, config_.model_width);
     detail::require_shape("y", y.rows(), y.cols(), x.rows(), config_.model_width);
-    detail::require_shape("keys", keys_values.keys.rows(), keys_values.most_rows, config_.heads * config_.head_width,
-                          keys_values.most_rows);
-    require_apart(x, y, "x");
+    detail::require_shape("keys", keys_values.width(), keys_values.rows(), config_.heads * config_.head_width,
+                          keys_values.rows());
+    detail::require_apart<T>("x", x, "y", y);
     const Workspace::Scope scope(execution.workspace);
     attend_queries(TransposedWeights<T>(weights_, execution.here()), keys_values, positions, x, y, request, execution);
   }
@@ -108,6 +112,7 @@ class AttentionBlock {
   void forward(const LayerProjections<T>& projections, const ConstMatrixRef<T>& x, const BatchLayout& x_layout,
                const ConstMatrixRef<T>& context, const BatchLayout& context_layout, MatrixRef<T> y,
                const ForwardOptions<T>& options) const {
+    check(projections);
     check(x, x_layout, context, context_layout, y);
     const Index sequences = x_layout.sequences();
     const CallResources resources(options);
@@ -173,6 +178,7 @@ class AttentionBlock {
   [[nodiscard]] ContextStreams<T> streams(const LayerProjections<T>& projections, Order order) const {
     detail::require(config_.mechanism == Mechanism::linformer, ErrorCode::unsupported, "projected context",
                     "Mechanism::linformer", "softmax attention, which keeps every token");
+    check(projections);
     detail::require(order == Order::direct || projections.key.front()->commutes(), ErrorCode::unsupported, "order",
                     "Order::direct, as this projection does not commute with features", "Order::reassociated");
     return ContextStreams<T>(order, projections, config_.context_width, config_.head_width);
@@ -192,17 +198,24 @@ class AttentionBlock {
     detail::require(x_layout.sequences() == context_layout.sequences(), ErrorCode::shape_mismatch, "context",
                     std::to_string(x_layout.sequences()) + " sequences", std::to_string(context_layout.sequences()));
     for (Index b = 0; b < context_layout.sequences(); ++b) require_length(context_layout.positions(b));
-    require_apart(x, y, "x");
-    require_apart(context, y, "the context");
+    detail::require_apart<T>("x", x, "y", y);
+    detail::require_apart<T>("the context", context, "y", y);
   }
 
-  static void require_apart(const ConstMatrixRef<T>& input, const MatrixRef<T>& y, const char* name) {
-    if (input.size() == 0 || y.size() == 0) return;
-    const std::less<const T*> before;
-    const T* input_end = input.data() + (input.rows() - 1) * input.outerStride() + input.cols();
-    const T* y_end = y.data() + (y.rows() - 1) * y.outerStride() + y.cols();
-    detail::require(!before(input.data(), y_end) || !before(y.data(), input_end), ErrorCode::aliasing, "y",
-                    std::string("memory apart from ") + name, "overlapping memory");
+  void check(const LayerProjections<T>& projections) const {
+    const auto heads = static_cast<std::size_t>(config_.mechanism == Mechanism::linformer ? config_.heads : 0);
+    detail::require(projections.key.size() == heads && projections.value.size() == heads, ErrorCode::shape_mismatch,
+                    "projections", "a pair for each of " + std::to_string(heads) + " heads",
+                    std::to_string(projections.key.size()));
+    for (std::size_t head = 0; head < heads; ++head) {
+      for (const Projection<T>* projection : {projections.key[head], projections.value[head]}) {
+        detail::require_shape("projections", projection->rows(), projection->columns(), projections.key[head]->rows(),
+                              config_.sequence_length);
+        const Index width = projection->feature_width();
+        detail::require(width == 0 || width == config_.head_width, ErrorCode::shape_mismatch, "projections",
+                        "kernels of " + std::to_string(config_.head_width) + " features", std::to_string(width));
+      }
+    }
   }
 
   AttentionConfig config_{};

@@ -8,7 +8,8 @@ namespace linformer::inline LINFORMER_ABI {
 
 /// Keys and values that queries attend to: K̄ and V̄ of a projected context, or K and V themselves in softmax attention.
 template <Scalar T>
-struct KeysValues {
+class KeysValues {
+ public:
   /// The rows of one head that take part in its softmax.
   struct Head {
     Index rows = 0;              ///< how many
@@ -20,16 +21,29 @@ struct KeysValues {
   };
 
   std::vector<Head> heads;
-  Index most_rows = 0;  ///< of any head
-  Matrix<T> keys;       ///< h·d × most_rows and padding, a key a column, head by head, scaled by 1/√d
-  Matrix<T> values;     ///< most_rows × h·d and padding, a value a row
 
   /// Makes room for `rows` keys and values of `width` = h·d, whose contents are not determined.
   void resize(Index rows, Index width) {
-    most_rows = rows;
-    keys.resize(width, detail::padded_columns<T>(rows));
-    values.resize(rows, detail::padded_columns<T>(width));
+    rows_ = rows;
+    width_ = width;
+    detail::resize(keys_, width, detail::padded_columns<T>(rows));
+    detail::resize(values_, rows, detail::padded_columns<T>(width));
   }
+
+  /// Most rows of any head.
+  [[nodiscard]] Index rows() const { return rows_; }
+  /// h·d
+  [[nodiscard]] Index width() const { return width_; }
+  /// h·d × rows, a key a column, head by head, scaled by 1/√d.
+  [[nodiscard]] auto keys() const { return keys_.leftCols(rows_); }
+  [[nodiscard]] auto keys() { return keys_.leftCols(rows_); }
+  /// rows × h·d, a value a row, head by head.
+  [[nodiscard]] auto values() const { return values_.leftCols(width_); }
+  [[nodiscard]] auto values() { return values_.leftCols(width_); }
+
+ private:
+  Index rows_ = 0, width_ = 0;
+  Matrix<T> keys_, values_;  // their rows lie apart as scratch memory's do
 };
 
 }  // namespace linformer::inline LINFORMER_ABI

@@ -86,7 +86,11 @@ class LinformerAttention {
 
   /// One sequence, into a matrix that is resized where it does not fit.
   void forward(const ConstMatrixRef<T>& x, Matrix<T>& y, const ForwardOptions<T>& options = {}) const {
-    y.resize(x.rows(), config().model_width);
+    if (y.rows() != x.rows() || y.cols() != config().model_width) {
+      detail::require_apart<T>("x", x, "y", y);
+      if (options.context) detail::require_apart<T>("the context", options.context.rows().map(), "y", y);
+      detail::resize(y, x.rows(), config().model_width);
+    }
     forward_into(x, y, options);
   }
 
@@ -101,8 +105,13 @@ class LinformerAttention {
                     "none beside a ragged batch, whose layout says which tokens are present", "a mask");
     detail::require(!options.context || options.context.layout() != nullptr, ErrorCode::shape_mismatch, "context",
                     "a ragged batch, as x is one", "rows of one sequence");
-    y.layout = x.layout;
-    y.rows.resize(x.rows.rows(), config().model_width);
+    detail::require(&y != &x && options.context.layout() != &y.layout, ErrorCode::aliasing, "y",
+                    "another batch than x and the context", "the same");
+    BatchLayout layout = x.layout;
+    detail::require_apart<T>("x", x.rows, "y", y.rows);
+    if (options.context) detail::require_apart<T>("the context", options.context.rows().map(), "y", y.rows);
+    detail::resize(y.rows, x.rows.rows(), config().model_width);
+    y.layout = std::move(layout);
     if (options.context) {
       block_.forward(layer(), x.rows, x.layout, options.context.rows().map(), *options.context.layout(), y.rows,
                      options);
@@ -127,12 +136,17 @@ class LinformerAttention {
     const CallResources resources(options);
     const PresentRows present(chunk, options.mask, "mask");
     const Index begin = first.value_or(context.extent());
+    detail::require(begin >= 0, ErrorCode::shape_mismatch, "context", "positions of at least 0", std::to_string(begin));
+    detail::require(begin <= config().sequence_length, ErrorCode::sequence_too_long, "context",
+                    "positions below sequence_length = " + std::to_string(config().sequence_length),
+                    std::to_string(begin));
     Positions tokens = present.layout().positions(0);
     std::vector<Index> shifted(tokens.list, tokens.list == nullptr ? nullptr : tokens.list + tokens.count);
     for (Index& position : shifted) position += begin;
     tokens = {begin, tokens.count, shifted.empty() ? nullptr : shifted.data()};
     ProjectedContext<T> extended = context;  // so that a failure leaves the context as it was
     block_.accumulate(layer(), tokens, present.rows(), extended, resources.execution());
+    extended.extend(begin + chunk.rows());
     context = std::move(extended);
   }
 

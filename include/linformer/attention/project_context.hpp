@@ -116,7 +116,7 @@ void finish_context(const TransposedWeights<T>& weights, const LayerProjections<
       if (counts(i) != 0) described.columns.push_back(i);
     }
     described.rows = static_cast<Index>(described.columns.size());
-    described.score_bias.resize(projection.log_count() ? described.rows : 0);
+    detail::resize(described.score_bias, projection.log_count() ? described.rows : 0, 1);
     for (Index i = 0; i < described.score_bias.size(); ++i) {
       described.score_bias(i) = std::log(static_cast<T>(counts(described.column(i))));
     }
@@ -176,9 +176,9 @@ void finish_context(const TransposedWeights<T>& weights, const LayerProjections<
     }
     if (is_key) {
       projected *= key_scale;
-      transpose<T>(compute.isa, projected, result.keys.block(first_column, 0, columns, head.rows));
+      transpose<T>(compute.isa, projected, result.keys().block(first_column, 0, columns, head.rows));
     } else {
-      result.values.block(0, first_column, head.rows, columns) = projected;
+      result.values().block(0, first_column, head.rows, columns) = projected;
     }
   });
 }

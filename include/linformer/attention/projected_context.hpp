@@ -26,15 +26,19 @@ class ProjectedContext {
   [[nodiscard]] Order order() const { return order_; }
   /// Tokens seen.
   [[nodiscard]] Index tokens() const { return tokens_; }
-  /// One past the position of the last token seen: where the next chunk begins unless it says otherwise.
+  /// One past the last position seen, of a present token or an absent one: where the next chunk begins unless it says
+  /// otherwise.
   [[nodiscard]] Index extent() const { return extent_; }
   [[nodiscard]] const std::vector<ProjectedSum<T>>& sums() const { return sums_; }
   [[nodiscard]] std::vector<ProjectedSum<T>>& sums() { return sums_; }
 
+  /// Takes note of tokens that were added to the sums.
   void note_tokens(const Positions& tokens) {
     tokens_ += tokens.count;
-    extent_ = std::max(extent_, tokens.extent());
+    extend(tokens.extent());
   }
+  /// Takes note of where a chunk ended, absent tokens at its end among them.
+  void extend(Index extent) { extent_ = std::max(extent_, extent); }
 
   /// Adds what another context of the same layer has seen of the same sequence.
   /// @throws Error shape_mismatch if it belongs to a layer of another shape or was accumulated in another order
@@ -89,6 +93,17 @@ class ContextStreams {
   [[nodiscard]] const std::vector<Stream>& streams() const { return streams_; }
   [[nodiscard]] const Place& place(Side side, Index head) const {
     return (side == Side::key ? key_ : value_)[static_cast<std::size_t>(head)];
+  }
+
+  /// @throws Error shape_mismatch if a context was not made for these streams
+  void require_match(const ProjectedContext<T>& context) const {
+    bool matches = context.sums().size() == streams_.size();
+    for (std::size_t i = 0; matches && i < streams_.size(); ++i) {
+      const ProjectedSum<T>& sum = context.sums()[i];
+      matches = sum.rows() == streams_[i].projection->rows() && sum.width() == streams_[i].columns &&
+                sum.reduction() == streams_[i].projection->reduction();
+    }
+    detail::require(matches, ErrorCode::shape_mismatch, "projected context", "a context of this layer", "another");
   }
 
   /// Makes a context one without tokens.

@@ -25,11 +25,16 @@ class ProjectedSum {
   void reset(Index rows, Index width, Reduction reduction) {
     reduction_ = reduction;
     empty_ = true;
-    sum_.setConstant(rows, width, identity(reduction));
-    error_.setZero(reduction == Reduction::sum ? rows : 0, width);
-    ones_.setZero(rows);
-    ones_error_.setZero(rows);
-    counts_.setZero(rows);
+    detail::resize(sum_, rows, width);
+    detail::resize(error_, reduction == Reduction::sum ? rows : 0, width);
+    detail::resize(ones_, rows, 1);
+    detail::resize(ones_error_, rows, 1);
+    detail::resize(counts_, rows, 1);
+    sum_.setConstant(identity(reduction));
+    error_.setZero();
+    ones_.setZero();
+    ones_error_.setZero();
+    counts_.setZero();
   }
 
   /// What the sum of no token holds.
@@ -78,7 +83,7 @@ class ProjectedSum {
   /// @param rows of E, reached by a token; @param average divide each by the count of its tokens
   /// @param out rows × c; @param ones rows
   void read(std::span<const Index> rows, bool average, MatrixRef<T> out, Vector<T>& ones) const {
-    ones.resize(static_cast<Index>(rows.size()));
+    detail::resize(ones, static_cast<Index>(rows.size()), 1);
     for (Index i = 0; i < out.rows(); ++i) {
       const Index row = rows[static_cast<std::size_t>(i)];
       ones(i) = corrected(ones_(row), ones_error_(row));

@@ -17,7 +17,7 @@ void keys_values_of_tokens(const TransposedWeights<T>& weights, const ConstMatri
     head.columns_of_p = tokens.extent();
     head.columns.resize(static_cast<std::size_t>(tokens.count));
     for (Index i = 0; i < tokens.count; ++i) head.columns[static_cast<std::size_t>(i)] = tokens[i];
-    head.score_bias.resize(0);
+    detail::resize(head.score_bias, 0, 1);
   }
   result.resize(rows.rows(), width);
   const Linear<T>& key = weights.weights->key;
@@ -26,11 +26,11 @@ void keys_values_of_tokens(const TransposedWeights<T>& weights, const ConstMatri
     const Index first = task * detail::query_tile;
     const Index count = std::min(detail::query_tile, rows.rows() - first);
     const auto columns = transposed<T>(rows.middleRows(first, count), compute);
-    MatrixRef<T> keys = result.keys.middleCols(first, count);
+    MatrixRef<T> keys = result.keys().middleCols(first, count);
     multiply<T>(compute.isa, weights.key.map(), columns, keys);
     if (key.bias.size() != 0) keys.colwise() += key.bias;
     keys *= key_scale;
-    MatrixRef<T> values = result.values.block(first, 0, count, width);
+    MatrixRef<T> values = result.values().middleRows(first, count);
     multiply<T>(compute.isa, columns, weights.value.map(), values);
     if (value.bias.size() != 0) values.rowwise() += value.bias.transpose();
   });
@@ -45,7 +45,7 @@ void attend_materialised(const TransposedWeights<T>& weights, const KeysValues<T
                          const Execution& execution) {
   const auto heads = static_cast<Index>(context.heads.size());
   const Index head_width = weights.width() / heads;
-  const Index keys = context.most_rows;
+  const Index keys = context.rows();
   const Index tiles = detail::tiles(x.rows());
   const auto for_each_tile = [&](const auto& work) {
     execution.run(tiles, [&](Index tile, const Compute& compute) {
@@ -67,8 +67,8 @@ void attend_materialised(const TransposedWeights<T>& weights, const KeysValues<T
     const auto column_of = [&](Index j) { return context.heads[static_cast<std::size_t>(head)].column(j); };
     const std::optional<HeadDropout<T>> dropout = request.head_dropout(head);
     for_each_tile([&](Index tile, Index first, Index count, const Compute& compute) {
-      multiply<T>(compute.isa, context.keys.block(row, 0, head_width, keys),
-                  queries.block(row, first, head_width, count), scores_of(tile, count));
+      multiply<T>(compute.isa, context.keys().middleRows(row, head_width), queries.block(row, first, head_width, count),
+                  scores_of(tile, count));
     });
     for_each_tile([&](Index tile, Index first, Index count, const Compute& compute) {
       MatrixRef<T> weighted = scores_of(tile, count);
@@ -84,7 +84,7 @@ void attend_materialised(const TransposedWeights<T>& weights, const KeysValues<T
       if (dropout) dropout->apply(positions.slice(first, count), column_of, weighted.transpose());
     });
     for_each_tile([&](Index tile, Index first, Index count, const Compute& compute) {
-      multiply<T>(compute.isa, context.values.middleCols(row, head_width), scores_of(tile, count),
+      multiply<T>(compute.isa, context.values().middleCols(row, head_width), scores_of(tile, count),
                   queries.block(row, first, head_width, count));
     });
   }

@@ -69,6 +69,8 @@ class BatchLayout {
     for (const Index length : lengths) {
       detail::require(length >= 0, ErrorCode::shape_mismatch, "lengths", "lengths of at least 0",
                       std::to_string(length));
+      detail::require(length <= std::numeric_limits<Index>::max() - layout.rows(), ErrorCode::size_overflow, "lengths",
+                      "a sum that can be addressed", std::to_string(length) + " more");
       layout.offsets_.push_back(layout.rows() + length);
     }
     return layout;

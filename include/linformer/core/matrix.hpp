@@ -5,6 +5,8 @@
 #include <Eigen/Core>
 
 #include <concepts>
+#include <functional>
+#include <string>
 #include <type_traits>
 
 namespace linformer::inline LINFORMER_ABI {
@@ -34,6 +36,32 @@ template <class E, class T>
 concept MatrixExpression = std::derived_from<std::remove_cvref_t<E>, Eigen::MatrixBase<std::remove_cvref_t<E>>> &&
     std::same_as<typename std::remove_cvref_t<E>::Scalar, T>;
 
+namespace detail {
+
+/// Resizes a matrix or vector. Eigen's own `resize` leaves a dangling pointer behind where memory runs out.
+/// @throws std::bad_alloc, with the matrix empty
+template <class Values>
+void resize(Values& values, Index rows, Index cols) {
+  if (values.rows() == rows && values.cols() == cols) return;
+  values = Values();
+  values.resize(rows, cols);
+}
+
+/// @throws Error aliasing if the output shares memory with an input
+template <Scalar T>
+void require_apart(const char* input_name, const ConstMatrixRef<T>& input, const char* output_name,
+                   const ConstMatrixRef<T>& output) {
+  if (input.size() == 0 || output.size() == 0) return;
+  const auto end = [](const ConstMatrixRef<T>& rows) {
+    return rows.data() + (rows.rows() - 1) * rows.outerStride() + rows.cols();
+  };
+  const std::less<const T*> before;
+  require(!before(input.data(), end(output)) || !before(output.data(), end(input)), ErrorCode::aliasing, output_name,
+          std::string("memory apart from ") + input_name, "overlapping memory");
+}
+
+}  // namespace detail
+
 /// An Eigen expression of the same scalar as another.
 template <class E, class Other>
 concept SameScalarAs = std::same_as<typename E::Scalar, typename Other::Scalar>;
@@ -41,7 +69,7 @@ concept SameScalarAs = std::same_as<typename E::Scalar, typename Other::Scalar>;
 /// Row-major rows in memory: a `Matrix`, `Map`, `Ref` or block of one.
 template <class E, class T>
 concept RowMajorMemory = std::same_as<typename E::Scalar, T> &&(E::IsRowMajor != 0) &&
-                         ((E::Flags & Eigen::DirectAccessBit) != 0);
+                         ((E::Flags & Eigen::DirectAccessBit) != 0) && int{E::InnerStrideAtCompileTime} == 1;
 
 /// A nullable, copyable, non-owning view of row-major rows, for optional arguments. The viewed memory must outlive it.
 template <Scalar T>
@@ -56,9 +84,7 @@ class MatrixView {
         rows_(matrix.rows()),
         cols_(matrix.cols()),
         stride_(matrix.derived().outerStride()),
-        present_(true) {
-    eigen_assert(matrix.derived().innerStride() == 1);
-  }
+        present_(true) {}
 
   [[nodiscard]] explicit operator bool() const noexcept { return present_; }
   [[nodiscard]] Index rows() const noexcept { return rows_; }

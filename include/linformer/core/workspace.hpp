@@ -71,6 +71,7 @@ class Workspace {
   /// @throws std::bad_alloc or Error size_overflow; the workspace stays usable.
   template <Scalar T>
   [[nodiscard]] ScratchMatrix<T> matrix(Index rows, Index cols) {
+    detail::checked_size("workspace", {rows, cols});
     const Index stride = detail::padded_columns<T>(cols);
     const Index size = detail::checked_size("workspace", {rows, stride});
     auto* data = static_cast<T*>(take(static_cast<std::size_t>(size) * sizeof(T)));

@@ -71,7 +71,12 @@ inline void product_columns(Index m, Index depth, const float* a, Index a_stride
 /// depth, in blocks of `tile_depth`, wherever it lies in c.
 inline void product(Index m, Index n, Index depth, const float* a, Index a_stride, const float* b, Index b_stride,
                     float* c, Index c_stride, bool add) {
-  for (Index p = 0; p == 0 || p < depth; p += tile_depth) {
+  if (depth == 0 && !add) {
+    for (Index i = 0; i < m; ++i) {
+      for (Index j = 0; j < n; ++j) c[i * c_stride + j] = 0.0F;
+    }
+  }
+  for (Index p = 0; p < depth; p += tile_depth) {
     const Index count = depth - p < tile_depth ? depth - p : tile_depth;
     const float* a_block = a + p * a_stride;
     const float* b_block = b + p * b_stride;

@@ -1,0 +1,3 @@
+#define LINFORMER_TEST_INSTANTIATE
+
+#include "support/attention_support.hpp"
