@@ -4,9 +4,10 @@
 . "$(dirname "$0")/common.sh"
 
 scripts/install_dependencies.sh test lint clang
+status=0
 if [ $# -eq 0 ]; then
   echo "== clang-format"
-  find include tests bench examples -name '*.hpp' -print0 -o -name '*.cpp' -print0 | xargs -0 clang-format --dry-run -Werror
+  find include tests bench examples -name '*.hpp' -print0 -o -name '*.cpp' -print0 | xargs -0 clang-format --dry-run -Werror || status=1
   mapfile -t headers < <(find include -name '*.hpp' | sort)
 else
   headers=("$@")
@@ -18,4 +19,5 @@ cmake --preset clang -DLINFORMER_BUILD_BENCHMARKS=OFF >/dev/null
 printf '%s\n' "${headers[@]}" | xargs -P "$jobs" -I{} sh -c '
   header=$1
   clang-tidy --quiet -p build/clang --header-filter="/$header\$" "build/clang/tests/headers/${header#include/}.cpp" 2>/dev/null &&
-    echo "clean: $header" || { echo "NOT clean: $header"; exit 1; }' sh {}
+    echo "clean: $header" || { echo "NOT clean: $header"; exit 1; }' sh {} || status=1
+exit $status

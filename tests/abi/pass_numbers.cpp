@@ -10,8 +10,9 @@
 float library_number(std::uint64_t seed);
 
 int main(int, char** arguments) {
-  const bool runs = std::strcmp(arguments[1], "avx2") == 0 ? __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")
-                                                           : __builtin_cpu_supports("avx512f");
+  const bool runs = std::strcmp(arguments[1], "avx2") == 0
+                        ? __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")
+                        : __builtin_cpu_supports("avx512f");
   if (!runs) {
     std::printf("skipped: linked as it should, but this processor has no %s to run it\n", arguments[1]);
     return 0;

@@ -104,21 +104,50 @@ void finish_context(const TransposedWeights<T>& weights, const LayerProjections<
                     KeysValues<T>& result, const Execution& execution) {
   const auto heads = static_cast<Index>(projections.key.size());
   const bool projects_input = streams.order() == Order::reassociated;
+  const Workspace::Scope scope(execution.workspace);
+
+  // What each stream adds up to, of the rows that a token reached: (E·X)ᵀ where it is to be multiplied with weights.
+  struct Sum {
+    std::vector<Index> reached;
+    ScratchMatrix<T> value;  // width × rows; in the direct order rows × width
+    Vector<T> ones;
+  };
+  std::vector<Sum> sums;
+  for (const ProjectedSum<T>& sum : context.sums()) {
+    std::vector<Index> reached;
+    for (Index i = 0; i < sum.rows(); ++i) {
+      if (sum.counts()(i) != 0) reached.push_back(i);
+    }
+    const auto rows = static_cast<Index>(reached.size());
+    auto value =
+        execution.workspace.matrix<T>(projects_input ? sum.width() : rows, projects_input ? rows : sum.width());
+    sums.push_back({std::move(reached), value, {}});
+  }
+  execution.run(static_cast<Index>(sums.size()), [&](Index task, const Compute& compute) {
+    const auto i = static_cast<std::size_t>(task);
+    const bool averages = streams.streams()[i].projection->averages();
+    Sum& sum = sums[i];
+    if (!projects_input) {
+      context.sums()[i].read(sum.reached, averages, sum.value, sum.ones);
+      return;
+    }
+    auto rows = compute.workspace.matrix<T>(sum.value.cols(), sum.value.rows());
+    context.sums()[i].read(sum.reached, averages, rows, sum.ones);
+    transpose<T>(compute.isa, rows, sum.value);
+  });
+
   Index most = 0;
   result.heads.resize(static_cast<std::size_t>(heads));
   for (Index head = 0; head < heads; ++head) {
     const Projection<T>& projection = *projections.key[static_cast<std::size_t>(head)];
-    const auto& counts = context.sums()[streams.place(Side::key, head).stream].counts();
+    const std::size_t stream = streams.place(Side::key, head).stream;
     auto& described = result.heads[static_cast<std::size_t>(head)];
     described.columns_of_p = projection.rows();
-    described.columns.clear();
-    for (Index i = 0; i < counts.size(); ++i) {
-      if (counts(i) != 0) described.columns.push_back(i);
-    }
+    described.columns = sums[stream].reached;
     described.rows = static_cast<Index>(described.columns.size());
     detail::resize(described.score_bias, projection.log_count() ? described.rows : 0, 1);
     for (Index i = 0; i < described.score_bias.size(); ++i) {
-      described.score_bias(i) = std::log(static_cast<T>(counts(described.column(i))));
+      described.score_bias(i) = std::log(static_cast<T>(context.sums()[stream].counts()(described.column(i))));
     }
     most = std::max(most, described.rows);
   }
@@ -147,38 +176,42 @@ void finish_context(const TransposedWeights<T>& weights, const LayerProjections<
     const Vector<T>& b = is_key ? plain.key.bias : plain.value.bias;
     const Vector<T>& c = is_key ? plain.projected_key_bias : plain.projected_value_bias;
     const auto& owners = is_key ? projections.key : projections.value;
-    const auto& head = result.heads[static_cast<std::size_t>(run.first)];
+    const auto& place = streams.place(run.side, run.first);
+    const Sum& sum = sums[place.stream];
+    const auto rows = static_cast<Index>(sum.reached.size());
     const Index first_column = run.first * head_width;
     const Index columns = run.count * head_width;
+    const auto w = (is_key ? weights.key : weights.value).map().middleCols(first_column, columns);
 
-    const auto& place = streams.place(run.side, run.first);
-    const ProjectedSum<T>& sum = context.sums()[place.stream];
-    auto rows = compute.workspace.matrix<T>(head.rows, sum.width());
-    Vector<T> ones;
-    sum.read(head.columns, streams.streams()[place.stream].projection->averages(), rows, ones);
-
-    // Computed with a key or value in each row; keys are transposed in the end.
-    auto projected = compute.workspace.matrix<T>(head.rows, columns);
-    if (projects_input) {
-      multiply<T>(compute.isa, transposed<T>(rows, compute),
-                  (is_key ? weights.key : weights.value).map().middleCols(first_column, columns), projected);
-      if (b.size() != 0) projected += ones * b.segment(first_column, columns).transpose();
-    } else {
-      projected = rows.middleCols(place.column, columns);
-    }
-    if (c.size() != 0) projected.rowwise() += c.segment(first_column, columns).transpose();
-    for (Index j = 0; j < run.count; ++j) {
-      const Vector<T>& r = owners[static_cast<std::size_t>(run.first + j)]->bias();
-      if (r.size() == 0) continue;
-      for (Index i = 0; i < head.rows; ++i) {
-        projected.row(i).segment(j * head_width, head_width).array() += r(head.column(i));
+    // Adds the biases to projected rows, given with a row or, transposed, with a column for each.
+    const auto finish = [&](auto&& projected) {
+      if (projects_input && b.size() != 0) projected += sum.ones * b.segment(first_column, columns).transpose();
+      if (c.size() != 0) projected.rowwise() += c.segment(first_column, columns).transpose();
+      for (Index j = 0; j < run.count; ++j) {
+        const Vector<T>& r = owners[static_cast<std::size_t>(run.first + j)]->bias();
+        if (r.size() == 0) continue;
+        for (Index i = 0; i < rows; ++i) {
+          projected.row(i).segment(j * head_width, head_width).array() += r(sum.reached[static_cast<std::size_t>(i)]);
+        }
       }
-    }
+    };
     if (is_key) {
-      projected *= key_scale;
-      transpose<T>(compute.isa, projected, result.keys().block(first_column, 0, columns, head.rows));
+      MatrixRef<T> keys = result.keys().block(first_column, 0, columns, rows);
+      if (projects_input) {
+        multiply<T>(compute.isa, w, sum.value, keys);
+      } else {
+        transpose<T>(compute.isa, sum.value.middleCols(place.column, columns), keys);
+      }
+      finish(keys.transpose());
+      keys *= key_scale;
     } else {
-      result.values().block(0, first_column, head.rows, columns) = projected;
+      MatrixRef<T> values = result.values().block(0, first_column, rows, columns);
+      if (projects_input) {
+        multiply<T>(compute.isa, sum.value, w, values);
+      } else {
+        values = sum.value.middleCols(place.column, columns);
+      }
+      finish(values);
     }
   });
 }
