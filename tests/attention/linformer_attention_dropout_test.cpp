@@ -42,7 +42,7 @@ Matrix<float> draws(const LinformerAttention<float>& attention, Index queries, c
 
 }  // namespace
 
-TEST_CASE("dropout is the formula with each draw at its address; P is that before dropout") {
+TEST_CASE("dropout is the formula with each draw at its address, P is that before dropout") {
   for (const Mechanism mechanism : mechanisms) {
     for (const MaskKind kind : {MaskKind::none, MaskKind::tail, MaskKind::holes}) {
       CAPTURE(mechanism, kind);

@@ -205,7 +205,7 @@ TEST_CASE("log-count pooling of equal tokens equals softmax attention") {
   CHECK(worst_ratio(y, expected.y, 2 * expected.y_error) <= 1);
 }
 
-TEST_CASE("rows of P sum to one; what takes no part is zero") {
+TEST_CASE("rows of P sum to one, what takes no part is zero") {
   const auto present = present_tokens(MaskKind::holes, 24);
   const TokenMask mask = to_mask(present);
   const Matrix<float> x = random_matrix<float>(24, 6, 3);
