@@ -43,7 +43,8 @@ and tiled, over sequence length n and projected length k.
   --sharing=LIST        none, headwise, key_value (default), layerwise
   --projection=KIND     learned (default), gaussian, rademacher, mean_pooling, max_pooling, convolution,
                         depthwise_convolution
-  --order=ORDER         auto (default, the planner's choice), direct, reassociated
+  --order=ORDER         auto (default, the planner's choice), direct, reassociated, absorbed
+  --form=FORM           plain (default), frozen, frozen_bf16: weights as they train, or packed once for inference
   --width=D             model width (512)
   --heads=H             heads (8)
   --threads=T           threads of each call (1)
@@ -52,7 +53,8 @@ and tiled, over sequence length n and projected length k.
 A LIST is separated by commas. Calls of one cell are timed in several repetitions; for each n the repetitions of all
 mechanisms alternate, so that a machine that speeds up or slows down does so for all of them. A call that takes long is
 timed once, cold. Google Benchmark's own flags follow; of these
-  --benchmark_repetitions=R  how often the cells of an n take turns (3)
+  --benchmark_repetitions=R  how often the cells of an n take turns (3); in the full grid four times as often where a
+                             turn of them all takes less than 8 seconds
   --benchmark_min_time=S     seconds that a repetition should last (quick: 0.2, full: 0.3); a number of calls is
                              derived from it before the run
   --benchmark_filter=REGEX   of names such as linformer/sharing:key_value/n:4096/k:256, softmax/n:4096,
@@ -72,8 +74,12 @@ constexpr std::pair<const char*, ProjectionKind> projections[] = {
     {"max_pooling", ProjectionKind::max_pooling},
     {"convolution", ProjectionKind::convolution},
     {"depthwise_convolution", ProjectionKind::depthwise_convolution}};
-constexpr std::pair<const char*, std::optional<Order>> orders[] = {
-    {"auto", std::nullopt}, {"direct", Order::direct}, {"reassociated", Order::reassociated}};
+constexpr std::pair<const char*, std::optional<Order>> orders[] = {{"auto", std::nullopt},
+                                                                   {"direct", Order::direct},
+                                                                   {"reassociated", Order::reassociated},
+                                                                   {"absorbed", Order::absorbed}};
+constexpr std::pair<const char*, std::optional<linformer::Precision>> forms[] = {
+    {"plain", std::nullopt}, {"frozen", linformer::Precision::full}, {"frozen_bf16", linformer::Precision::bf16}};
 constexpr std::pair<const char*, bool> grids[] = {{"quick", false}, {"full", true}};
 
 /// The program's arguments --name=value, apart from those that are left for Google Benchmark.
@@ -86,6 +92,7 @@ class Flags {
                                          "sharing",
                                          "projection",
                                          "order",
+                                         "form",
                                          "width",
                                          "heads",
                                          "threads",
@@ -190,12 +197,14 @@ struct Settings {
         sharing(flags.choices("sharing", "key_value", sharings)),
         projection(flags.choice("projection", "learned", projections)),
         order(flags.choice("order", "auto", orders)),
+        form(flags.choice("form", "plain", forms)),
         width(flags.number("width", Index{512})),
         heads(flags.number("heads", Index{8})),
         threads(flags.number("threads", 1)),
         repetitions(flags.number("benchmark_repetitions", 3)),
         repetition_seconds(flags.number("benchmark_min_time", full ? 0.3 : 0.2)),
         once_seconds(full ? 10.0 : 1.5),
+        short_turns(full ? 4 : 1),
         budget(flags.number("budget", full ? std::numeric_limits<double>::infinity() : 100.0)),
         filter(flags.text("benchmark_filter", "")) {}
 
@@ -206,11 +215,14 @@ struct Settings {
   std::vector<std::pair<const char*, Sharing>> sharing;
   std::pair<const char*, ProjectionKind> projection;
   std::pair<const char*, std::optional<Order>> order;
+  std::pair<const char*, std::optional<linformer::Precision>> form;
   Index width, heads;
   int threads, repetitions;
   double repetition_seconds;  ///< that a repetition should last
   double once_seconds;        ///< a call that takes longer than this is timed once, cold
-  double budget;              ///< seconds from the start
+  int short_turns;            ///< how often the cells of an n that are done in `short_seconds` take each turn
+  double short_seconds = 8;
+  double budget;  ///< seconds from the start
   std::string filter;
 };
 
@@ -329,14 +341,23 @@ void measure(benchmark::State& state, const Cell& cell, const Settings& settings
   double operations = plan.softmax;
   if (cell.config.mechanism == Mechanism::linformer) {
     options.order = settings.order.second.value_or(plan.order);
-    operations = *options.order == Order::direct ? plan.direct : plan.reassociated;
-    state.SetLabel(*options.order == Order::direct ? "direct" : "reassociated");
+    operations = plan.operations(*options.order);
+    for (const auto& [name, order] : orders) {
+      if (order == options.order) state.SetLabel(name);
+    }
   }
+
+  std::optional<linformer::FrozenAttention<float>> frozen;
+  if (settings.form.second) frozen.emplace(attention.frozen(*settings.form.second));
 
   std::size_t memory = 0;
   const linformer::bench::AllocationMeter meter;
   const auto call = [&] {
-    attention.forward(x, y, options);
+    if (frozen) {
+      frozen->forward(x, y, options);
+    } else {
+      attention.forward(x, y, options);
+    }
     if (memory == 0) memory = meter.peak_bytes();
     benchmark::ClobberMemory();
   };
@@ -446,6 +467,8 @@ void describe_run(const Settings& settings, double core_peak, double peak) {
   AddCustomContext("heads", std::to_string(settings.heads));
   AddCustomContext("projection", settings.projection.first);
   AddCustomContext("order", settings.order.first);
+  AddCustomContext("form", settings.form.first);
+  AddCustomContext("isa", std::string(linformer::name_of(linformer::default_isa())));
   AddCustomContext("memory_measured", linformer::bench::AllocationMeter::available ? "yes" : "no: glibc only");
 }
 
@@ -467,7 +490,10 @@ int run_all(int argc, char** argv) {
   Progress progress;
   for (const Index n : settings.lengths) {
     const std::vector<Cell> cells = cells_of(n, settings, peak);
-    for (int repetition = 0; repetition < settings.repetitions; ++repetition) {
+    double seconds = 0;
+    for (const Cell& cell : cells) seconds += cell.total_seconds();
+    const int turns = settings.repetitions * (seconds < settings.short_seconds ? settings.short_turns : 1);
+    for (int repetition = 0; repetition < turns; ++repetition) {
       for (const Cell& cell : cells) {
         if (cell.once && repetition > 0) continue;
         progress.expect(cell);

@@ -43,11 +43,12 @@ namespace heap {
 
 std::atomic<long> until_failure{0};  ///< allocations until one fails; 0 for none
 std::atomic<bool> from_then_on{false};
-std::atomic<long> failures{0}, live{0}, double_frees{0};
+std::atomic<long> allocations{0}, failures{0}, live{0}, double_frees{0};
 std::atomic<bool> quarantining{false};
 
 /// Whether the allocation that is asked for fails.
 bool fails() {
+  ++allocations;
   long left = until_failure.load();
   while (left > 0) {
     const bool last = left == 1;
@@ -456,6 +457,59 @@ TEST_CASE("a workspace used before needs few allocations more", "[allocation]") 
     CHECK(failed);
     call();
     CHECK(values_of(caller.y) == expected);
+  }
+}
+
+TEST_CASE("the second call of a shape allocates nothing", "[allocation]") {
+  Isa isa = default_isa();
+  if (isa == Isa::eigen) return;  // Eigen's own products allocate
+  const Matrix<float> context = tokens(900);
+  TokenMask mask = TokenMask::Constant(1, length, true);
+  mask(0, 5) = false;
+  const std::vector<Matrix<float>> sequences{tokens(length), tokens(30), tokens(513)};
+  const Batch<float> batch = make_batch<float>(sequences);
+  const auto check = [&](const auto& attention, const ForwardOptions<float>& options) {
+    const Matrix<float> x = tokens(length);
+    Matrix<float> y(length, 8);
+    Batch<float> batch_y;
+    const auto call = [&] {
+      if (!options.mask && !options.context) attention.forward(batch, batch_y, options);
+      attention.forward(x, MatrixRef<float>(y), options);
+    };
+    call();
+    call();  // blocks of scratch memory become one when the first call ends
+    const long before = heap::allocations;
+    call();
+    CHECK(heap::allocations == before);
+  };
+  for (const auto kind :
+       {ProjectionKind::learned, ProjectionKind::gaussian, ProjectionKind::rademacher, ProjectionKind::mean_pooling,
+        ProjectionKind::max_pooling, ProjectionKind::convolution, ProjectionKind::depthwise_convolution}) {
+    for (const auto sharing : {Sharing::none, Sharing::headwise, Sharing::key_value}) {
+      const LinformerAttention<float> plain(config_of(kind, sharing), 1);
+      const auto frozen = plain.frozen(), half = plain.frozen(Precision::bf16);
+      for (const auto order : {Order::direct, Order::reassociated, Order::absorbed}) {
+        if (order != Order::direct && !plain.projections().projection(0, 0, Side::key).commutes()) continue;
+        for (const Index threads : {1, 2}) {
+          CAPTURE(static_cast<int>(kind), static_cast<int>(sharing), static_cast<int>(order), threads);
+          ThreadPool pool(threads);
+          Workspace workspace;
+          ForwardOptions<float> options{.workspace = &workspace, .order = order, .pool = &pool};
+          check(plain, options);
+          check(frozen, options);
+          check(half, options);
+          options.mask = mask;
+          check(frozen, options);
+          options.context = context;
+          check(frozen, options);
+        }
+      }
+    }
+  }
+  for (const auto mechanism : {Mechanism::softmax, Mechanism::softmax_tiled}) {
+    Workspace workspace;
+    check(attention(mechanism), {.workspace = &workspace});
+    check(attention(mechanism).frozen(), {.workspace = &workspace});
   }
 }
 

@@ -58,7 +58,7 @@ TEST_CASE("two layers over one projection set equal PyTorch's, for each way of s
 
       std::string at = std::to_string(layer);
       const oracle::Table& y = given.at("y." + at);
-      for (const Order order : {Order::direct, Order::reassociated}) {
+      for (const Order order : {Order::direct, Order::reassociated, Order::absorbed}) {
         CAPTURE(layer, order);
         Batch<double> z{x.layout, Matrix<double>(x.rows.rows(), 6)};
         Probabilities<double> p;
@@ -69,7 +69,8 @@ TEST_CASE("two layers over one projection set equal PyTorch's, for each way of s
           oracle::Present present;
           for (Index t = 0; t < 10; ++t) present.push_back(mask(b, t));
           const oracle::Table rows = padded.middleRows(b * 10, 10), expected = y.middleRows(b * 10, 10);
-          const auto bound = oracle::forward(described, rows, rows, {.queries = present, .tokens = present});
+          const auto bound = oracle::forward(
+              described, rows, rows, {.queries = present, .tokens = present, .absorbed = order == Order::absorbed});
           CHECK(worst_beside_print(result.middleRows(b * 10, 10), expected, bound.y_error) <= 1);
           CHECK(worst_beside_print(bound.y, expected, bound.y_error) <= 1);  // the oracle too
           const Positions positions = z.layout.positions(b);

@@ -34,6 +34,7 @@ struct Variant {
 const Variant variants[] = {
     {Mechanism::linformer, ProjectionKind::learned, Order::direct},
     {Mechanism::linformer, ProjectionKind::learned, Order::reassociated},
+    {Mechanism::linformer, ProjectionKind::learned, Order::absorbed},
     {Mechanism::linformer, ProjectionKind::gaussian, Order::direct},
     {Mechanism::linformer, ProjectionKind::rademacher, Order::reassociated},
     {Mechanism::linformer, ProjectionKind::mean_pooling, Order::reassociated},

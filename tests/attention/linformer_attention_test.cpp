@@ -25,6 +25,7 @@ const KindCase kinds[] = {
     {"depthwise convolution", {.kind = ProjectionKind::depthwise_convolution, .bias = true}, 8},
 };
 constexpr Sharing sharings[] = {Sharing::none, Sharing::headwise, Sharing::key_value, Sharing::layerwise};
+constexpr Order orders[] = {Order::direct, Order::reassociated, Order::absorbed};
 constexpr MaskKind masks[] = {MaskKind::none, MaskKind::tail, MaskKind::holes};
 constexpr Mechanism mechanisms[] = {Mechanism::linformer, Mechanism::softmax, Mechanism::softmax_tiled};
 
@@ -37,7 +38,8 @@ void check_formula(const LinformerAttention<T>& attention, const oracle::Layer& 
   const auto tokens = cross ? present_tokens(mask_kind, context_rows) : queries;
   Matrix<T> x = random_matrix<T>(rows, width, 1), context = x;
   if (cross) context = random_matrix<T>(context_rows, attention.config().context_width, 2);
-  const auto expected = oracle::forward(layer, exact(x), exact(context), {.queries = queries, .tokens = tokens});
+  const auto expected = oracle::forward(layer, exact(x), exact(context),
+                                        {.queries = queries, .tokens = tokens, .absorbed = order == Order::absorbed});
   poison(x, queries);
   poison(context, tokens);
 
@@ -93,9 +95,8 @@ TEMPLATE_TEST_CASE("attention is the formula, whatever the projection, sharing, 
         const auto attention = random_attention<T>(config);
         const auto layer = oracle::describe(attention, 5);
         for (const MaskKind mask : masks) {
-          for (const Order order : {Order::direct, Order::reassociated}) {
-            if (order == Order::reassociated && !attention.projections().projection(0, 0, Side::key).commutes())
-              continue;
+          for (const Order order : orders) {
+            if (order != Order::direct && !attention.projections().projection(0, 0, Side::key).commutes()) continue;
             CAPTURE(kind.name, sharing, cross, mask, order);
             check_formula<T>(attention, layer, cross, mask, order, cross ? 9 : 21, 24);
           }
@@ -110,7 +111,7 @@ TEMPLATE_TEST_CASE("attention is the formula over several cuts and tiles", "", f
       .sequence_length = 1200, .model_width = 24, .heads = 2, .projected_length = 600, .sharing = Sharing::headwise};
   const auto attention = random_attention<TestType>(config);
   const auto layer = oracle::describe(attention, 5);
-  for (const Order order : {Order::direct, Order::reassociated}) {
+  for (const Order order : orders) {
     CAPTURE(order);
     check_formula<TestType>(attention, layer, true, MaskKind::holes, order, 300, 1100);
   }
@@ -168,8 +169,8 @@ TEST_CASE("headwise sharing with equal weights equals no sharing") {
     std::copy_n(table.data(), values.size(), values.data());
   });
   const Matrix<double> x = random_matrix<double>(16, 6, 3);
-  for (const Order order : {Order::direct, Order::reassociated}) {
-    const auto expected = oracle::forward(oracle::describe(headwise, 5), x, x);
+  for (const Order order : orders) {
+    const auto expected = oracle::forward(oracle::describe(headwise, 5), x, x, {.absorbed = order == Order::absorbed});
     Matrix<double> y, z;
     headwise.forward(x, y, {.order = order});
     none.forward(x, z, {.order = order});

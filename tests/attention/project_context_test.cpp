@@ -34,9 +34,9 @@ TEST_CASE("projected rows that no token reaches are left out, with their scores"
     CHECK(head.columns_of_p == 5);
     CHECK(head.columns == std::vector<Index>{0, 2, 4});
     REQUIRE(head.score_bias.size() == 3);
-    CHECK(head.score_bias(0) == 0);
-    CHECK(head.score_bias(1) == Approx(std::log(3.0)).epsilon(1e-15));
-    CHECK(head.score_bias(2) == 0);
+    CHECK(head.score_bias[0] == 0);
+    CHECK(head.score_bias[1] == Approx(std::log(3.0)).epsilon(1e-15));
+    CHECK(head.score_bias[2] == 0);
   }
   CHECK(kv.rows() == 3);
   CHECK(kv.width() == 4);

@@ -11,13 +11,14 @@ using namespace linformer;
 namespace {
 
 constexpr std::pair<std::string_view, Isa> names[] = {
-    {"eigen", Isa::eigen}, {"avx2", Isa::avx2}, {"avx512", Isa::avx512}};
+    {"eigen", Isa::eigen}, {"avx2", Isa::avx2}, {"avx512", Isa::avx512}, {"avx512_bf16", Isa::avx512_bf16}};
 
 }  // namespace
 
 TEST_CASE("every machine runs the plain path, and AVX-512 only beside AVX2", "[isa]") {
   CHECK(is_supported(Isa::eigen));
   CHECK((is_supported(Isa::avx2) || !is_supported(Isa::avx512)));
+  CHECK((is_supported(Isa::avx512) || !is_supported(Isa::avx512_bf16)));
 #if defined(__AVX512F__) && defined(__AVX512BW__) && defined(__AVX512DQ__) && defined(__AVX512VL__)
   CHECK(is_supported(Isa::avx512));  // or this program would not run
 #elif defined(__AVX2__) && defined(__FMA__)
@@ -28,6 +29,7 @@ TEST_CASE("every machine runs the plain path, and AVX-512 only beside AVX2", "[i
 TEST_CASE("a path is found by its name where this machine runs it", "[isa]") {
   for (const auto& [name, isa] : names) {
     CAPTURE(name);
+    CHECK(name_of(isa) == name);
     if (is_supported(isa)) {
       CHECK(isa_named(name) == isa);
       continue;
@@ -50,7 +52,7 @@ TEST_CASE("an unknown path is an error that lists the known ones", "[isa]") {
       FAIL_CHECK("nothing was thrown");
     } catch (const Error& error) {
       CHECK(error.code() == ErrorCode::invalid_configuration);
-      CHECK(error.expected() == "eigen, avx2 or avx512");
+      CHECK(error.expected() == "eigen, avx2, avx512 or avx512_bf16");
       CHECK(error.actual() == name);
     }
   }

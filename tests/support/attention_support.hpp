@@ -24,8 +24,7 @@
 #define LINFORMER_TEST_TEMPLATE extern template
 #endif
 #define LINFORMER_TEST_TEMPLATES(T)                                                                                    \
-  LINFORMER_TEST_TEMPLATE void detail::product<T>(Isa, const ConstMatrixRef<T>&, const ConstMatrixRef<T>&,             \
-                                                  MatrixRef<T>, bool);                                                 \
+  LINFORMER_TEST_TEMPLATE void detail::product<T>(Isa, const Operand<T>&, const Operand<T>&, MatrixRef<T>, bool);      \
   LINFORMER_TEST_TEMPLATE void absorb_scores<T>(Isa, MatrixRef<T>, MatrixRef<T>, MatrixRef<T>, MatrixRef<T>);          \
   LINFORMER_TEST_TEMPLATE void accumulate_context<T>(const TransposedWeights<T>&, const ContextStreams<T>&, Index,     \
                                                      const Positions&, const ConstMatrixRef<T>&, ProjectedContext<T>&, \

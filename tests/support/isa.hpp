@@ -7,7 +7,7 @@
 /// The instruction sets that this machine runs: what is shown for one must hold for each.
 inline std::vector<linformer::Isa> supported_isas() {
   std::vector<linformer::Isa> result;
-  for (const linformer::Isa isa : {linformer::Isa::eigen, linformer::Isa::avx2, linformer::Isa::avx512}) {
+  for (const auto& [name, isa] : linformer::isa_names) {
     if (linformer::is_supported(isa)) result.push_back(isa);
   }
   return result;

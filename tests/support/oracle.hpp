@@ -256,6 +256,9 @@ struct Call {
   Present tokens{};   ///< which rows of the context are present; empty means all
   std::optional<Dropout> dropout{};
   Index longest_sum = 0;  ///< most tokens that one uncompensated sum over the sequence may take; 0 means all
+  /// Bounds X·(W_Qᵀ·K̄ᵀ) and P̄·(V̄·W_Oᵀ): sums over D and over the rows of all heads, each term part of the magnitude of
+  /// Q times |K̄| or of |P̄||V̄||W_O|.
+  bool absorbed = false;
 };
 
 /// softmax(Q·K̄ᵀ/√d)·V̄·W_Oᵀ + b (Eq. 7), or Eq. 2 for the softmax mechanisms.
@@ -304,6 +307,11 @@ inline Result forward(const Layer& layer, const Table& x, const Table& context, 
     Table p = Table::Zero(x.rows(), keys.value.rows()), p_error = p;
     const auto width_of_row = static_cast<double>(rows.size());
     const double tiles = std::ceil(width_of_row / 512);
+    double roundings_of_value = width_of_row + 4;
+    if (call.absorbed) {
+      roundings_of_value = static_cast<double>(d) + 6;
+      for (const Projection& e : layer.e) roundings_of_value += static_cast<double>(e.k);
+    }
     for (Index i = 0; i < x.rows(); ++i) {
       if (!queries[static_cast<std::size_t>(i)] || rows.empty()) continue;
       std::vector<double> scores;
@@ -313,8 +321,10 @@ inline Result forward(const Layer& layer, const Table& x, const Table& context, 
         for (Index c = 0; c < d; ++c) {
           const double a = q.value(i, first + c), b = keys.value(row, c);
           score += a * b;
-          error += q.error(i, first + c) * std::abs(b) + std::abs(a) * keys.error(row, c) +
-                   static_cast<double>(d) * std::abs(a * b);
+          error += call.absorbed ? q.magnitude(i, first + c) *
+                                       (keys.error(row, c) + static_cast<double>(d + x.cols() + 3) * std::abs(b))
+                                 : q.error(i, first + c) * std::abs(b) + std::abs(a) * keys.error(row, c) +
+                                       static_cast<double>(d) * std::abs(a * b);
         }
         const double bias = score_bias[static_cast<std::size_t>(row)];
         score = score / root + bias;
@@ -339,7 +349,7 @@ inline Result forward(const Layer& layer, const Table& x, const Table& context, 
           const double factor = call.dropout ? call.dropout->factor(head, i, row) : 1;
           value += factor * p(i, row) * values.value(row, c);
           error += factor * (p_error(i, row) * std::abs(values.value(row, c)) + p(i, row) * values.error(row, c) +
-                             (width_of_row + 4) * p(i, row) * std::abs(values.value(row, c)));
+                             roundings_of_value * p(i, row) * std::abs(values.value(row, c)));
         }
         attended.value(i, first + c) = value;
         attended.error(i, first + c) = error;

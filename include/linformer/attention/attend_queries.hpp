@@ -38,17 +38,17 @@ template <Scalar T>
 void project_queries(const TransposedWeights<T>& weights, const ConstMatrixRef<T>& x, MatrixRef<T> out,
                      const Compute& compute) {
   const Workspace::Scope scope(compute.workspace);
-  multiply<T>(compute.isa, weights.query.map(), transposed<T>(x, compute), out);
-  const Vector<T>& bias = weights.weights->query.bias;
-  if (bias.size() != 0) out.colwise() += bias;
+  multiply<T>(compute.isa, weights.query, operand<T>(transposed<T>(x, compute), compute), out);
+  if (weights.query_bias.size() != 0) out.colwise() += weights.query_bias;
 }
 
 /// y (m × D) = attended·W_Oᵀ + 1·bᵀ of a tile. @param attended h·d × m, a query a column
 template <Scalar T>
-void project_output(const TransposedWeights<T>& weights, const ConstMatrixRef<T>& attended, MatrixRef<T> y, Isa isa) {
-  multiply<T>(isa, attended, weights.output.map(), y);
-  const Vector<T>& bias = weights.weights->output.bias;
-  if (bias.size() != 0) y.rowwise() += bias.transpose();
+void project_output(const TransposedWeights<T>& weights, const ConstMatrixRef<T>& attended, MatrixRef<T> y,
+                    const Compute& compute) {
+  const Workspace::Scope scope(compute.workspace);
+  multiply<T>(compute.isa, operand<T>(attended, compute), weights.output, y);
+  if (weights.output_bias.size() != 0) y.rowwise() += weights.output_bias.transpose();
 }
 
 /// Copies weights (keys × m) divided by their sums (1 × m) into rows of P̄.
@@ -62,6 +62,44 @@ void copy_probabilities(const Weights& weights, const Sums& sums, Index first_ro
 
 }  // namespace detail
 
+/// Attention of the queries of one sequence in the absorbed order: scores of all heads are one product with X, and
+/// their weights, each head's normalised, one with all values.
+template <Scalar T>
+void attend_absorbed(const TransposedWeights<T>& weights, const KeysValues<T>& context, const Positions& positions,
+                     const ConstMatrixRef<T>& x, MatrixRef<T> y, const WeightsRequest<T>& request,
+                     const Execution& execution) {
+  execution.run(detail::tiles(x.rows()), [&](Index task, const Compute& compute) {
+    const Index first = task * detail::query_tile;
+    const Index count = std::min(detail::query_tile, x.rows() - first);
+    auto scores = compute.workspace.matrix<T>(context.rows(), count);
+    auto state = compute.workspace.matrix<T>(3, count);
+    const Operand<T> columns = operand<T>(transposed<T>(x.middleRows(first, count), compute), compute);
+    multiply<T>(compute.isa, context.key_operand(), columns, scores);
+    for (std::size_t head = 0; head < context.heads.size(); ++head) {
+      const auto& described = context.heads[head];
+      MatrixRef<T> of_head = scores.middleRows(described.first, described.rows);
+      if (!described.score_bias.empty()) {
+        of_head.colwise() += Eigen::Map<const Vector<T>>(described.score_bias.data(), described.rows);
+      }
+      state.row(0).setConstant(-std::numeric_limits<T>::infinity());
+      state.bottomRows(2).setZero();
+      absorb_scores<T>(compute.isa, of_head, state.row(0), state.row(1), state.row(2));
+      const auto column_of = [&](Index j) { return described.column(j); };
+      if (!request.probabilities.empty()) {
+        detail::copy_probabilities(of_head, state.row(1), first, column_of, request.probabilities[head]);
+      }
+      if (const auto dropout = request.head_dropout(static_cast<Index>(head))) {
+        dropout->apply(positions.slice(first, count), column_of, of_head.transpose());
+      }
+      state.row(2) = state.row(1).cwiseInverse();
+      of_head.array().rowwise() *= state.row(2).array();
+    }
+    MatrixRef<T> out = y.middleRows(first, count);
+    multiply<T>(compute.isa, operand<T>(scores, compute), context.value_operand(), out);
+    if (weights.output_bias.size() != 0) out.rowwise() += weights.output_bias.transpose();
+  });
+}
+
 /// softmax(Q·K̄ᵀ/√d)·V̄·W_Oᵀ + b of the queries of one sequence (Eq. 7), in tiles: neither Q nor P̄ is stored.
 /// @param positions of the queries in their sequence
 /// @param x queries × D, @param y queries × D
@@ -69,6 +107,10 @@ template <Scalar T>
 void attend_queries(const TransposedWeights<T>& weights, const KeysValues<T>& context, const Positions& positions,
                     const ConstMatrixRef<T>& x, MatrixRef<T> y, const WeightsRequest<T>& request,
                     const Execution& execution) {
+  if (context.absorbed()) {
+    attend_absorbed(weights, context, positions, x, y, request, execution);
+    return;
+  }
   const auto heads = static_cast<Index>(context.heads.size());
   const Index head_width = weights.width() / heads;
   // Asked for P̄, the scores of a query must be whole; otherwise many keys are taken a tile at a time.
@@ -80,6 +122,7 @@ void attend_queries(const TransposedWeights<T>& weights, const KeysValues<T>& co
     auto queries = compute.workspace.matrix<T>(weights.width(), count);
     auto attended = compute.workspace.matrix<T>(weights.width(), count);
     detail::project_queries<T>(weights, x.middleRows(first, count), queries, compute);
+    const Operand<T> query_operand = operand<T>(queries, compute);
     AttendTile<T> attend(key_tile, count, compute);
     for (Index head = 0; head < heads; ++head) {
       const auto& described = context.heads[static_cast<std::size_t>(head)];
@@ -93,10 +136,10 @@ void attend_queries(const TransposedWeights<T>& weights, const KeysValues<T>& co
       for (Index key = 0; key < described.rows; key += key_tile) {
         const Index keys = std::min(key_tile, described.rows - key);
         const auto column_of = [&](Index j) { return described.column(key + j); };
-        attend.absorb(queries.middleRows(head * head_width, head_width),
-                      context.keys().block(head * head_width, key, head_width, keys),
-                      context.values().block(key, head * head_width, keys, head_width),
-                      described.score_bias.size() != 0 ? described.score_bias.data() + key : nullptr, out,
+        attend.absorb(query_operand.middle_rows(head * head_width, head_width),
+                      context.key_operand().middle_rows(head * head_width, head_width).middle_cols(key, keys),
+                      context.value_operand().middle_rows(key, keys).middle_cols(head * head_width, head_width),
+                      described.score_bias.empty() ? nullptr : described.score_bias.data() + key, out,
                       [&](MatrixRef<T> scores, const auto& sums) {
                         if (!request.probabilities.empty()) {
                           detail::copy_probabilities(scores, sums, first, column_of,
@@ -107,7 +150,7 @@ void attend_queries(const TransposedWeights<T>& weights, const KeysValues<T>& co
       }
       attend.finish(out);
     }
-    detail::project_output<T>(weights, attended, y.middleRows(first, count), compute.isa);
+    detail::project_output<T>(weights, attended, y.middleRows(first, count), compute);
   });
 }
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <linformer/attention/frozen_weights.hpp>
 #include <linformer/attention/project_context.hpp>
 #include <linformer/attention/softmax_attention.hpp>
 
@@ -7,15 +8,23 @@ namespace linformer::inline LINFORMER_ABI {
 
 /// One attention layer without its E and F, which it is handed at each call: they belong to the model's
 /// `ProjectionSet`, so that layers may share them. Const calls with workspaces of their own may run at the same time.
-template <Scalar T>
+/// @tparam Weights `AttentionWeights`, which train, or `FrozenWeights`, for inference alone
+template <Scalar T, class Weights = AttentionWeights<T>>
 class AttentionBlock {
  public:
   AttentionBlock() = default;
 
+  /// The same layer for inference alone. @throws Error unsupported where a precision does not fit
+  [[nodiscard]] AttentionBlock<T, FrozenWeights<T>> frozen(Precision precision) const requires(Weights::trainable) {
+    detail::require(precision == Precision::full || config_.head_width % 2 == 0, ErrorCode::unsupported, "precision",
+                    "full, as bf16 takes features in pairs and head_width is odd", "bf16");
+    return AttentionBlock<T, FrozenWeights<T>>(config_, FrozenWeights<T>(weights_, precision));
+  }
+
   /// W_Q, W_K, W_V, W_O are drawn by Glorot and Bengio (2010), uniform in ±√(6/(in + out)); biases are zero.
   /// @throws Error invalid_configuration, size_overflow or unsupported
-  AttentionBlock(const AttentionConfig& config, std::uint64_t seed)
-      : config_(resolved(config)), weights_(AttentionWeights<T>::zeros(config_)) {
+  AttentionBlock(const AttentionConfig& config, std::uint64_t seed) requires(Weights::trainable)
+      : config_(resolved(config)), weights_(Weights::zeros(config_)) {
     const RandomStream stream(seed);
     for_each_parameter([&](const std::string& name, Shape shape, std::span<T> values) {
       if (shape.size() != 2) return;
@@ -25,17 +34,17 @@ class AttentionBlock {
 
   /// The configuration with its defaults filled in.
   [[nodiscard]] const AttentionConfig& config() const { return config_; }
-  [[nodiscard]] const AttentionWeights<T>& weights() const { return weights_; }
-  [[nodiscard]] AttentionWeights<T>& weights() { return weights_; }
+  [[nodiscard]] const Weights& weights() const { return weights_; }
+  [[nodiscard]] Weights& weights() requires(Weights::trainable) { return weights_; }
 
   /// f(name, shape, values): `query.weight`, `query.bias`, `key.…`, `value.…`, `projected_key.bias`,
   /// `projected_value.bias`, `output.dense.weight`, `output.dense.bias`, those that exist.
   template <class Visitor>
-  void for_each_parameter(Visitor&& visitor) {
+  void for_each_parameter(Visitor&& visitor) requires(Weights::trainable) {
     weights_.for_each_parameter(visitor);
   }
   template <class Visitor>
-  void for_each_parameter(Visitor&& visitor) const {
+  void for_each_parameter(Visitor&& visitor) const requires(Weights::trainable) {
     weights_.for_each_parameter(visitor);
   }
 
@@ -52,8 +61,7 @@ class AttentionBlock {
       shape.projected_length /= static_cast<double>(config_.heads);
       shape.commutes = projections.key.front()->commutes();
       shape.dense = !projections.key.front()->local();
-      const ContextStreams<T> streams(Order::reassociated, projections, config_.context_width, config_.head_width);
-      shape.distinct_projections = static_cast<Index>(streams.streams().size());
+      shape.distinct_projections = distinct(projections);
     }
     return make_plan(shape);
   }
@@ -62,7 +70,8 @@ class AttentionBlock {
   /// @throws Error unsupported if a projection does not commute and the order is reassociated
   [[nodiscard]] ProjectedContext<T> empty_context(const LayerProjections<T>& projections, Order order) const {
     ProjectedContext<T> context;
-    streams(projections, order).reset(context);
+    Workspace workspace;
+    streams(projections, order, workspace).reset(context);
     return context;
   }
 
@@ -73,22 +82,24 @@ class AttentionBlock {
                   ProjectedContext<T>& context, const Execution& execution) const {
     detail::require_shape("context", rows.rows(), rows.cols(), tokens.count, config_.context_width);
     require_length(tokens);
-    const ContextStreams<T> its_streams = streams(projections, context.order());
+    const Execution mine = with_precision(execution);
+    const Workspace::Scope scope(mine.workspace);
+    const ContextStreams<T>& its_streams = streams(projections, context.order(), mine.workspace);
     its_streams.require_match(context);
-    const Workspace::Scope scope(execution.workspace);
-    accumulate_context(TransposedWeights<T>(weights_, execution.here()), its_streams, config_.sequence_length, tokens,
-                       rows, context, execution);
+    accumulate_context(weights_.transposed(mine.here()), its_streams, config_.sequence_length, tokens, rows, context,
+                       mine);
   }
 
   /// K̄ and V̄ of a projected context.
   [[nodiscard]] KeysValues<T> keys_values(const LayerProjections<T>& projections, const ProjectedContext<T>& context,
                                           const Execution& execution) const {
-    const ContextStreams<T> its_streams = streams(projections, context.order());
+    const Execution mine = with_precision(execution);
+    const Workspace::Scope scope(mine.workspace);
+    const ContextStreams<T>& its_streams = streams(projections, context.order(), mine.workspace);
     its_streams.require_match(context);
-    const Workspace::Scope scope(execution.workspace);
     KeysValues<T> result;
-    finish_context(TransposedWeights<T>(weights_, execution.here()), projections, its_streams, context,
-                   config_.head_width, result, execution);
+    finish_context(weights_.transposed(mine.here()), projections, its_streams, context, config_.head_width, result,
+                   mine);
     return result;
   }
 
@@ -99,127 +110,196 @@ class AttentionBlock {
               const WeightsRequest<T>& request, const Execution& execution) const {
     detail::require_shape("x", x.rows(), x.cols(), positions.count, config_.model_width);
     detail::require_shape("y", y.rows(), y.cols(), x.rows(), config_.model_width);
-    detail::require_shape("keys", keys_values.width(), keys_values.rows(), config_.heads * config_.head_width,
+    detail::require_shape("keys", keys_values.width(), keys_values.rows(),
+                          keys_values.absorbed() ? config_.model_width : config_.heads * config_.head_width,
                           keys_values.rows());
     detail::require_apart<T>("x", x, "y", y);
-    const Workspace::Scope scope(execution.workspace);
-    attend_queries(TransposedWeights<T>(weights_, execution.here()), keys_values, positions, x, y, request, execution);
+    const Execution mine = with_precision(execution);
+    const Workspace::Scope scope(mine.workspace);
+    attend_queries(weights_.transposed(mine.here()), keys_values, positions, x, y, request, mine);
   }
 
-  /// Attention of the rows of x, sequence by sequence, to those of the context.
-  /// @param x rows × D, @param context rows × context width, each with its layout; @param y rows × D
+  /// Attention of the rows of one sequence to those of a context.
+  /// @param x queries × D, @param context tokens × context width, each with its positions; @param y queries × D
   /// @throws Error shape_mismatch, sequence_too_long, aliasing, unsupported
+  void forward(const LayerProjections<T>& projections, const ConstMatrixRef<T>& x, const Positions& queries,
+               const ConstMatrixRef<T>& context, const Positions& tokens, MatrixRef<T> y,
+               const ForwardOptions<T>& options) const {
+    check(x, queries.count, context, tokens.count, y);
+    require_length(tokens);
+    forward_sequences(
+        projections, 1,
+        [&](Index) -> Sequence {
+          return {x, queries, context, tokens, y};
+        },
+        options);
+  }
+
+  /// The same of the rows of a ragged batch, sequence by sequence.
   void forward(const LayerProjections<T>& projections, const ConstMatrixRef<T>& x, const BatchLayout& x_layout,
                const ConstMatrixRef<T>& context, const BatchLayout& context_layout, MatrixRef<T> y,
                const ForwardOptions<T>& options) const {
+    check(x, x_layout.rows(), context, context_layout.rows(), y);
+    detail::require(
+        x_layout.sequences() == context_layout.sequences(), ErrorCode::shape_mismatch, "context",
+        [&] { return std::to_string(x_layout.sequences()) + " sequences"; },
+        [&] { return std::to_string(context_layout.sequences()); });
+    for (Index b = 0; b < context_layout.sequences(); ++b) require_length(context_layout.positions(b));
+    forward_sequences(
+        projections, x_layout.sequences(),
+        [&](Index b) -> Sequence {
+          return {x.middleRows(x_layout.offset(b), x_layout.length(b)), x_layout.positions(b),
+                  context.middleRows(context_layout.offset(b), context_layout.length(b)), context_layout.positions(b),
+                  y.middleRows(x_layout.offset(b), x_layout.length(b))};
+        },
+        options);
+  }
+
+ private:
+  friend class AttentionBlock<T, AttentionWeights<T>>;
+  AttentionBlock(AttentionConfig config, Weights weights) : config_(std::move(config)), weights_(std::move(weights)) {}
+
+  struct Sequence {
+    ConstMatrixRef<T> x;
+    Positions queries;
+    ConstMatrixRef<T> context;
+    Positions tokens;
+    MatrixRef<T> y;
+  };
+
+  /// @param sequence called as sequence(b) for each b below `sequences`
+  template <class SequenceOf>
+  void forward_sequences(const LayerProjections<T>& projections, Index sequences, const SequenceOf& sequence,
+                         const ForwardOptions<T>& options) const {
     check(projections);
-    check(x, x_layout, context, context_layout, y);
-    const Index sequences = x_layout.sequences();
     const CallResources resources(options);
-    const Execution& execution = resources.execution();
+    const Execution execution = with_precision(resources.execution());
     const Workspace::Scope scope(execution.workspace);
-    const TransposedWeights<T> weights(weights_, execution.here());
+    const TransposedWeights<T> weights = weights_.transposed(execution.here());
     std::vector<Matrix<T>> probabilities;
     const auto heads = static_cast<std::size_t>(config_.heads);
-    if (options.probabilities != nullptr) {
-      for (Index b = 0; b < sequences; ++b) {
-        for (std::size_t head = 0; head < heads; ++head) {
-          const Index columns =
-              projections.key.empty() ? context_layout.positions(b).extent() : projections.key[head]->rows();
-          probabilities.push_back(Matrix<T>::Zero(x_layout.length(b), columns));
-        }
+    for (Index b = 0; options.probabilities != nullptr && b < sequences; ++b) {
+      const Sequence its = sequence(b);
+      for (std::size_t head = 0; head < heads; ++head) {
+        const Index columns = projections.key.empty() ? its.tokens.extent() : projections.key[head]->rows();
+        probabilities.push_back(Matrix<T>::Zero(its.queries.count, columns));
       }
     }
-    const auto one_sequence = [&](Index b, const Execution& its_execution) {
+    const auto forward_one = [&](Index b, const Execution& its_execution) {
       WeightsRequest<T> request{{}, options.dropout, config_.dropout, static_cast<std::uint64_t>(b)};
       if (!probabilities.empty()) {
         request.probabilities = std::span(probabilities).subspan(static_cast<std::size_t>(b) * heads, heads);
       }
-      forward_sequence(weights, projections, x.middleRows(x_layout.offset(b), x_layout.length(b)),
-                       x_layout.positions(b), context.middleRows(context_layout.offset(b), context_layout.length(b)),
-                       context_layout.positions(b), y.middleRows(x_layout.offset(b), x_layout.length(b)), request,
-                       options.order, its_execution);
+      forward_sequence(weights, projections, sequence(b), request, options.order, its_execution);
     };
-    if (execution.pool.threads() > 1 && sequences >= execution.pool.threads()) {
-      execution.run(sequences, [&](Index b, const Compute& compute) {
+    const Index threads = execution.pool.threads();
+    if (threads > 1 && sequences >= threads) {
+      // Each thread takes sequences of its own in scratch memory of its own, so that a second call finds what it needs.
+      execution.workspace.reserve_workers(threads);
+      execution.pool.run(threads, [&](Index lane, Index) {
         ThreadPool alone(1);
-        one_sequence(b, {alone, compute.workspace, compute.isa});
+        Workspace& own = execution.workspace.worker(lane);
+        for (Index b = lane; b < sequences; b += threads) {
+          forward_one(b, {alone, own, execution.isa, execution.precision});
+        }
       });
     } else {
-      for (Index b = 0; b < sequences; ++b) one_sequence(b, execution);
+      for (Index b = 0; b < sequences; ++b) forward_one(b, execution);
     }
     if (options.probabilities != nullptr) *options.probabilities = std::move(probabilities);
   }
 
- private:
   void forward_sequence(const TransposedWeights<T>& weights, const LayerProjections<T>& projections,
-                        const ConstMatrixRef<T>& x, const Positions& queries, const ConstMatrixRef<T>& context,
-                        const Positions& tokens, MatrixRef<T> y, const WeightsRequest<T>& request,
-                        const std::optional<Order>& order, const Execution& execution) const {
-    if (x.rows() == 0) return;
-    auto& keys_values = execution.workspace.kept<KeysValues<T>>();
+                        const Sequence& its, const WeightsRequest<T>& request, const std::optional<Order>& order,
+                        const Execution& execution) const {
+    if (its.x.rows() == 0) return;
+    auto& keys_values = execution.workspace.template kept<KeysValues<T>>();
     if (config_.mechanism == Mechanism::linformer) {
-      const ContextStreams<T> its_streams =
-          streams(projections, order.value_or(plan(projections, x.rows(), context.rows()).order));
-      auto& projected = execution.workspace.kept<ProjectedContext<T>>();
+      const ContextStreams<T>& its_streams = streams(
+          projections, order.value_or(plan(projections, its.x.rows(), its.context.rows()).order), execution.workspace);
+      auto& projected = execution.workspace.template kept<ProjectedContext<T>>();
       its_streams.reset(projected);
-      accumulate_context(weights, its_streams, config_.sequence_length, tokens, context, projected, execution);
+      accumulate_context(weights, its_streams, config_.sequence_length, its.tokens, its.context, projected, execution);
       finish_context(weights, projections, its_streams, projected, config_.head_width, keys_values, execution);
     } else {
-      keys_values_of_tokens(weights, context, tokens, config_.heads, keys_values, execution);
+      keys_values_of_tokens(weights, its.context, its.tokens, config_.heads, keys_values, execution);
     }
-    if (config_.mechanism == Mechanism::softmax && context.rows() != 0) {
-      attend_materialised(weights, keys_values, queries, x, y, request, execution);
+    if (config_.mechanism == Mechanism::softmax && its.context.rows() != 0) {
+      attend_materialised(weights, keys_values, its.queries, its.x, its.y, request, execution);
     } else {
-      attend_queries(weights, keys_values, queries, x, y, request, execution);
+      attend_queries(weights, keys_values, its.queries, its.x, its.y, request, execution);
     }
   }
 
-  [[nodiscard]] ContextStreams<T> streams(const LayerProjections<T>& projections, Order order) const {
+  /// What the weights are computed with.
+  [[nodiscard]] Execution with_precision(const Execution& execution) const {
+    return {execution.pool, execution.workspace, execution.isa, weights_.precision()};
+  }
+
+  /// How many of the layer's matrices E and F differ.
+  [[nodiscard]] static Index distinct(const LayerProjections<T>& projections) {
+    Index count = 0;
+    const std::size_t heads = projections.key.size();
+    const auto at = [&](std::size_t i) { return i < heads ? projections.key[i] : projections.value[i - heads]; };
+    for (std::size_t i = 0; i < 2 * heads; ++i) {
+      bool is_new = true;
+      for (std::size_t j = 0; is_new && j < i; ++j) is_new = !at(j)->same_rows(*at(i));
+      count += is_new ? 1 : 0;
+    }
+    return count;
+  }
+
+  /// The streams of a layer, kept in the workspace. @throws Error unsupported
+  [[nodiscard]] const ContextStreams<T>& streams(const LayerProjections<T>& projections, Order order,
+                                                 Workspace& workspace) const {
     detail::require(config_.mechanism == Mechanism::linformer, ErrorCode::unsupported, "projected context",
                     "Mechanism::linformer", "softmax attention, which keeps every token");
     check(projections);
     detail::require(order == Order::direct || projections.key.front()->commutes(), ErrorCode::unsupported, "order",
-                    "Order::direct, as this projection does not commute with features", "Order::reassociated");
-    return ContextStreams<T>(order, projections, config_.context_width, config_.head_width);
+                    "Order::direct, as this projection does not commute with features",
+                    order == Order::absorbed ? "Order::absorbed" : "Order::reassociated");
+    auto& result = workspace.template kept<ContextStreams<T>>();
+    result.assign(order, projections, config_.context_width, config_.head_width);
+    return result;
   }
 
   void require_length(const Positions& tokens) const {
-    detail::require(tokens.extent() <= config_.sequence_length, ErrorCode::sequence_too_long, "context",
-                    "at most sequence_length = " + std::to_string(config_.sequence_length) + " tokens",
-                    std::to_string(tokens.extent()));
+    detail::require(
+        tokens.extent() <= config_.sequence_length, ErrorCode::sequence_too_long, "context",
+        [&] { return "at most sequence_length = " + std::to_string(config_.sequence_length) + " tokens"; },
+        [&] { return std::to_string(tokens.extent()); });
   }
 
-  void check(const ConstMatrixRef<T>& x, const BatchLayout& x_layout, const ConstMatrixRef<T>& context,
-             const BatchLayout& context_layout, const MatrixRef<T>& y) const {
-    detail::require_shape("x", x.rows(), x.cols(), x_layout.rows(), config_.model_width);
-    detail::require_shape("context", context.rows(), context.cols(), context_layout.rows(), config_.context_width);
+  void check(const ConstMatrixRef<T>& x, Index queries, const ConstMatrixRef<T>& context, Index tokens,
+             const MatrixRef<T>& y) const {
+    detail::require_shape("x", x.rows(), x.cols(), queries, config_.model_width);
+    detail::require_shape("context", context.rows(), context.cols(), tokens, config_.context_width);
     detail::require_shape("y", y.rows(), y.cols(), x.rows(), config_.model_width);
-    detail::require(x_layout.sequences() == context_layout.sequences(), ErrorCode::shape_mismatch, "context",
-                    std::to_string(x_layout.sequences()) + " sequences", std::to_string(context_layout.sequences()));
-    for (Index b = 0; b < context_layout.sequences(); ++b) require_length(context_layout.positions(b));
     detail::require_apart<T>("x", x, "y", y);
     detail::require_apart<T>("the context", context, "y", y);
   }
 
   void check(const LayerProjections<T>& projections) const {
     const auto heads = static_cast<std::size_t>(config_.mechanism == Mechanism::linformer ? config_.heads : 0);
-    detail::require(projections.key.size() == heads && projections.value.size() == heads, ErrorCode::shape_mismatch,
-                    "projections", "a pair for each of " + std::to_string(heads) + " heads",
-                    std::to_string(projections.key.size()));
+    detail::require(
+        projections.key.size() == heads && projections.value.size() == heads, ErrorCode::shape_mismatch, "projections",
+        [&] { return "a pair for each of " + std::to_string(heads) + " heads"; },
+        [&] { return std::to_string(projections.key.size()); });
     for (std::size_t head = 0; head < heads; ++head) {
       for (const Projection<T>* projection : {projections.key[head], projections.value[head]}) {
         detail::require_shape("projections", projection->rows(), projection->columns(), projections.key[head]->rows(),
                               config_.sequence_length);
         const Index width = projection->feature_width();
-        detail::require(width == 0 || width == config_.head_width, ErrorCode::shape_mismatch, "projections",
-                        "kernels of " + std::to_string(config_.head_width) + " features", std::to_string(width));
+        detail::require(
+            width == 0 || width == config_.head_width, ErrorCode::shape_mismatch, "projections",
+            [&] { return "kernels of " + std::to_string(config_.head_width) + " features"; },
+            [&] { return std::to_string(width); });
       }
     }
   }
 
   AttentionConfig config_{};
-  AttentionWeights<T> weights_{};
+  Weights weights_{};
 };
 
 }  // namespace linformer::inline LINFORMER_ABI

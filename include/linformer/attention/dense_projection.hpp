@@ -10,8 +10,7 @@ namespace linformer::inline LINFORMER_ABI {
 /// out += E[:, tokens]·features and ones += E[:, tokens]·1 for a dense E, whose columns are written a tile at a time.
 /// @param rows k
 /// @param write_columns called as write_columns(positions, tile): writes the columns of E at these positions as the
-/// rows
-///   of tile (positions.count × k)
+///   rows of tile (positions.count × k)
 template <Scalar T, class WriteColumns>
 void accumulate_dense(Index rows, const Positions& tokens, const ConstMatrixRef<T>& features, MatrixRef<T> out,
                       Vector<T>* ones, const Compute& compute, const WriteColumns& write_columns) {
@@ -22,7 +21,9 @@ void accumulate_dense(Index rows, const Positions& tokens, const ConstMatrixRef<
     const Positions part = tokens.slice(begin, std::min(tile_rows, tokens.count - begin));
     MatrixRef<T> columns = tile.topRows(part.count);
     write_columns(part, columns);
-    multiply_add<T>(compute.isa, columns, features.middleRows(begin, part.count), out);
+    const Workspace::Scope scope_of_tile(compute.workspace);
+    multiply_add<T>(compute.isa, operand<T>(columns, compute),
+                    operand<T>(features.middleRows(begin, part.count), compute), out);
     for (Index j = 0; ones != nullptr && j < part.count; ++j) *ones += columns.row(j).transpose();
   }
 }

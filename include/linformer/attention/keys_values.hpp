@@ -1,49 +1,67 @@
 #pragma once
 
-#include <linformer/core/workspace.hpp>
+#include <linformer/kernels/frozen_operand.hpp>
 
 #include <vector>
 
 namespace linformer::inline LINFORMER_ABI {
 
 /// Keys and values that queries attend to: K̄ and V̄ of a projected context, or K and V themselves in softmax attention.
+/// In the absorbed order a head's keys are W_Qᵀ·K̄ᵀ, its values V̄·W_Oᵀ, and heads stand behind each other.
 template <Scalar T>
 class KeysValues {
  public:
   /// The rows of one head that take part in its softmax.
   struct Head {
     Index rows = 0;              ///< how many
+    Index first = 0;             ///< where they begin; 0 for every head unless W_Q and W_O are absorbed
     Index columns_of_p = 0;      ///< columns of P̄: k; in softmax attention, the context's length
     std::vector<Index> columns;  ///< column of P̄ of each row
-    Vector<T> score_bias;        ///< added to the scores; empty for none
+    std::vector<T> score_bias;   ///< added to the scores; empty for none
 
     [[nodiscard]] Index column(Index row) const { return columns[static_cast<std::size_t>(row)]; }
   };
 
   std::vector<Head> heads;
 
-  /// Makes room for `rows` keys and values of `width` = h·d, whose contents are not determined.
-  void resize(Index rows, Index width) {
-    rows_ = rows;
-    width_ = width;
-    detail::resize(keys_, width, detail::padded_columns<T>(rows));
-    detail::resize(values_, rows, detail::padded_columns<T>(width));
+  /// Makes room for keys and values of h·d features, head by head, or, absorbed, of D features. Contents are not
+  /// determined.
+  /// @param rows most of any head; absorbed, of all heads together
+  void resize(Index rows, Index width, bool absorbed) {
+    absorbed_ = absorbed;
+    keys_.resize(width, rows);
+    values_.resize(rows, width);
+    rounded_ = false;
   }
 
-  /// Most rows of any head.
-  [[nodiscard]] Index rows() const { return rows_; }
-  /// h·d
-  [[nodiscard]] Index width() const { return width_; }
-  /// h·d × rows, a key a column, head by head, scaled by 1/√d.
-  [[nodiscard]] auto keys() const { return keys_.leftCols(rows_); }
-  [[nodiscard]] auto keys() { return keys_.leftCols(rows_); }
-  /// rows × h·d, a value a row, head by head.
-  [[nodiscard]] auto values() const { return values_.leftCols(width_); }
-  [[nodiscard]] auto values() { return values_.leftCols(width_); }
+  /// Rounds both, once they are written, to what products are computed in.
+  void round(Isa isa, Precision precision) {
+    rounded_ = precision != Precision::full;
+    if (!rounded_) return;
+    rounded_keys_.assign(keys_.block(), isa, precision);
+    rounded_values_.assign(values_.block(), isa, precision);
+  }
+
+  /// Whether W_Q and W_O are folded in.
+  [[nodiscard]] bool absorbed() const { return absorbed_; }
+  /// Most rows of any head; absorbed, of all heads together.
+  [[nodiscard]] Index rows() const { return values_.rows(); }
+  /// h·d; absorbed, D
+  [[nodiscard]] Index width() const { return keys_.rows(); }
+  /// width × rows, a key a column, scaled by 1/√d.
+  [[nodiscard]] auto keys() const { return keys_.block(); }
+  [[nodiscard]] auto keys() { return keys_.block(); }
+  /// rows × width, a value a row.
+  [[nodiscard]] auto values() const { return values_.block(); }
+  [[nodiscard]] auto values() { return values_.block(); }
+  /// Both as products read them.
+  [[nodiscard]] Operand<T> key_operand() const { return rounded_ ? rounded_keys_.operand() : Operand<T>(keys()); }
+  [[nodiscard]] Operand<T> value_operand() const { return rounded_ ? rounded_values_.operand() : Operand<T>(values()); }
 
  private:
-  Index rows_ = 0, width_ = 0;
-  Matrix<T> keys_, values_;  // their rows lie apart as scratch memory's do
+  bool absorbed_ = false, rounded_ = false;
+  detail::PaddedMatrix<T> keys_, values_;
+  FrozenOperand<T> rounded_keys_, rounded_values_;
 };
 
 }  // namespace linformer::inline LINFORMER_ABI

@@ -10,13 +10,15 @@ namespace linformer::inline LINFORMER_ABI {
 ///
 /// A masked token has no influence, whatever it holds. A row of y whose query is absent is zero; a context without
 /// tokens gives the output bias. Const calls with workspaces of their own may run at the same time.
-template <Scalar T>
+/// @tparam Weights `AttentionWeights`; `FrozenWeights` makes it a `FrozenAttention`
+template <Scalar T, class Weights = AttentionWeights<T>>
 class LinformerAttention {
  public:
   LinformerAttention() = default;
 
   /// @throws Error invalid_configuration, size_overflow or unsupported
-  LinformerAttention(const AttentionConfig& config, std::uint64_t seed) : block_(config, seed) {
+  LinformerAttention(const AttentionConfig& config, std::uint64_t seed) requires(Weights::trainable)
+      : block_(config, seed) {
     const AttentionConfig& full = block_.config();
     if (full.mechanism != Mechanism::linformer) return;
     detail::require_config(!full.projected_length.list().empty(), "projected_length", "a length or a list of them", 0);
@@ -30,27 +32,37 @@ class LinformerAttention {
                                     seed);
   }
 
+  /// The same layer for inference alone: weights transposed once and never changed, in full precision or rounded to
+  /// bfloat16. Later changes of this layer do not reach it.
+  /// @throws Error unsupported for bf16 of another scalar than `float` or an odd head width
+  [[nodiscard]] LinformerAttention<T, FrozenWeights<T>> frozen(Precision precision = Precision::full) const
+      requires(Weights::trainable) {
+    return LinformerAttention<T, FrozenWeights<T>>(block_.frozen(precision), projections_.frozen(precision));
+  }
+
   /// The configuration with its defaults filled in.
   [[nodiscard]] const AttentionConfig& config() const { return block_.config(); }
-  [[nodiscard]] const AttentionBlock<T>& block() const { return block_; }
-  [[nodiscard]] AttentionBlock<T>& block() { return block_; }
+  [[nodiscard]] const AttentionBlock<T, Weights>& block() const { return block_; }
+  [[nodiscard]] AttentionBlock<T, Weights>& block() requires(Weights::trainable) { return block_; }
   [[nodiscard]] const ProjectionSet<T>& projections() const { return projections_; }
-  [[nodiscard]] ProjectionSet<T>& projections() { return projections_; }
+  [[nodiscard]] ProjectionSet<T>& projections() requires(Weights::trainable) { return projections_; }
 
   /// f(name, shape, values) for every weight, those of the block, then those of its projections.
   template <class Visitor>
-  void for_each_parameter(Visitor&& visitor) {
+  void for_each_parameter(Visitor&& visitor) requires(Weights::trainable) {
     block_.for_each_parameter(visitor);
     projections_.for_each_parameter(visitor);
   }
   template <class Visitor>
-  void for_each_parameter(Visitor&& visitor) const {
+  void for_each_parameter(Visitor&& visitor) const requires(Weights::trainable) {
     block_.for_each_parameter(visitor);
     projections_.for_each_parameter(visitor);
   }
 
   /// What a call with these numbers of tokens costs, and the order that it takes.
-  [[nodiscard]] Plan plan(Index queries, Index context) const { return block_.plan(layer(), queries, context); }
+  [[nodiscard]] Plan plan(Index queries, Index context) const {
+    return block_.plan(LayerView(*this, nullptr).get(), queries, context);
+  }
   [[nodiscard]] Plan plan(Index tokens) const { return plan(tokens, tokens); }
 
   /// Self-attention of one sequence. @param x tokens × D, any Eigen expression. @return tokens × D
@@ -107,23 +119,27 @@ class LinformerAttention {
                     "a ragged batch, as x is one", "rows of one sequence");
     detail::require(&y != &x && options.context.layout() != &y.layout, ErrorCode::aliasing, "y",
                     "another batch than x and the context", "the same");
-    BatchLayout layout = x.layout;
     detail::require_apart<T>("x", x.rows, "y", y.rows);
     if (options.context) detail::require_apart<T>("the context", options.context.rows().map(), "y", y.rows);
+    if (!(y.layout == x.layout)) {
+      BatchLayout layout = x.layout;
+      detail::resize(y.rows, x.rows.rows(), config().model_width);
+      y.layout = std::move(layout);
+    }
     detail::resize(y.rows, x.rows.rows(), config().model_width);
-    y.layout = std::move(layout);
+    const LayerView layer(*this, options.workspace);
     if (options.context) {
-      block_.forward(layer(), x.rows, x.layout, options.context.rows().map(), *options.context.layout(), y.rows,
+      block_.forward(layer.get(), x.rows, x.layout, options.context.rows().map(), *options.context.layout(), y.rows,
                      options);
     } else {
-      block_.forward(layer(), x.rows, x.layout, x.rows, x.layout, y.rows, options);
+      block_.forward(layer.get(), x.rows, x.layout, x.rows, x.layout, y.rows, options);
     }
   }
 
   /// A projected context without tokens, for documents that arrive in chunks or exceed memory. Its order is what the
   /// planner chooses for a context of n tokens unless it is given.
   [[nodiscard]] ProjectedContext<T> empty_context(std::optional<Order> order = {}) const {
-    return block_.empty_context(layer(), order.value_or(plan(config().sequence_length).order));
+    return block_.empty_context(LayerView(*this, nullptr).get(), order.value_or(plan(config().sequence_length).order));
   }
 
   /// Adds a chunk to what was seen of a context: the first pass of the streamed form.
@@ -134,18 +150,16 @@ class LinformerAttention {
   void accumulate(ProjectedContext<T>& context, const ConstMatrixRef<T>& chunk, std::optional<Index> first = {},
                   const ForwardOptions<T>& options = {}) const {
     const CallResources resources(options);
-    const PresentRows present(chunk, options.mask, "mask");
+    const PresentRows present(chunk, options.mask, "mask", resources.execution().workspace.template kept<Present<0>>());
     const Index begin = first.value_or(context.extent());
     detail::require(begin >= 0, ErrorCode::shape_mismatch, "context", "positions of at least 0", std::to_string(begin));
     detail::require(begin <= config().sequence_length, ErrorCode::sequence_too_long, "context",
                     "positions below sequence_length = " + std::to_string(config().sequence_length),
                     std::to_string(begin));
-    Positions tokens = present.layout().positions(0);
-    std::vector<Index> shifted(tokens.list, tokens.list == nullptr ? nullptr : tokens.list + tokens.count);
-    for (Index& position : shifted) position += begin;
-    tokens = {begin, tokens.count, shifted.empty() ? nullptr : shifted.data()};
+    const Positions tokens = present.positions(begin);
     ProjectedContext<T> extended = context;  // so that a failure leaves the context as it was
-    block_.accumulate(layer(), tokens, present.rows(), extended, resources.execution());
+    block_.accumulate(LayerView(*this, options.workspace).get(), tokens, present.rows(), extended,
+                      resources.execution());
     extended.extend(begin + chunk.rows());
     context = std::move(extended);
   }
@@ -153,7 +167,7 @@ class LinformerAttention {
   /// K̄ and V̄ of a projected context, O(k·h·d).
   [[nodiscard]] KeysValues<T> keys_values(const ProjectedContext<T>& context,
                                           const ForwardOptions<T>& options = {}) const {
-    return block_.keys_values(layer(), context, CallResources(options).execution());
+    return block_.keys_values(LayerView(*this, options.workspace).get(), context, CallResources(options).execution());
   }
 
   /// Attention of a chunk of queries to a projected context: the second pass of the streamed form.
@@ -168,11 +182,42 @@ class LinformerAttention {
   }
 
  private:
+  friend class LinformerAttention<T, AttentionWeights<T>>;
+  LinformerAttention(AttentionBlock<T, Weights> block, ProjectionSet<T> projections)
+      : block_(std::move(block)), projections_(std::move(projections)) {}
+
+  /// The projections of the layer, listed in the caller's workspace if there is one.
+  class LayerView {
+   public:
+    LayerView(const LinformerAttention& attention, Workspace* workspace)
+        : view_(workspace != nullptr ? workspace->template kept<LayerProjections<T>>() : own_) {
+      view_.key.clear();
+      view_.value.clear();
+      if (attention.config().mechanism == Mechanism::linformer) attention.projections_.read_layer(0, view_);
+    }
+    LayerView(const LayerView&) = delete;
+    LayerView& operator=(const LayerView&) = delete;
+
+    [[nodiscard]] const LayerProjections<T>& get() const { return view_; }
+
+   private:
+    LayerProjections<T> own_;
+    LayerProjections<T>& view_;
+  };
+
+  /// Memory for the rows that a mask leaves, kept between calls: of queries (0), of a context (1), of the result (2).
+  template <int>
+  struct Present {
+    std::vector<Index> list;
+    Matrix<T> rows;
+  };
+
   /// The rows of one sequence that a mask leaves, copied only where the mask has holes.
   class PresentRows {
    public:
-    PresentRows(const ConstMatrixRef<T>& all, const MaskView& mask, const char* name)
-        : all_(all), layout_(BatchLayout::single(all.rows())) {
+    template <class Memory>
+    PresentRows(const ConstMatrixRef<T>& all, const MaskView& mask, const char* name, Memory& memory)
+        : all_(all), list_(memory.list), gathered_(memory.rows), count_(all.rows()) {
       if (!mask) return;
       if (mask.sequences() == all.rows() && mask.length() == all.rows() && all.rows() > 1) {
         throw Error(ErrorCode::unsupported, name,
@@ -182,24 +227,37 @@ class LinformerAttention {
                     detail::shape_text(mask.sequences(), mask.length()));
       }
       detail::require_shape(name, mask.sequences(), mask.length(), 1, all.rows());
-      layout_ = BatchLayout::from_mask(mask);
-      const Positions positions = layout_.positions(0);
-      if (positions.list == nullptr) return;
-      gathered_.resize(positions.count, all.cols());
-      for (Index i = 0; i < positions.count; ++i) gathered_.row(i) = all.row(positions[i]);
+      list_.clear();
+      for (Index t = 0; t < mask.length(); ++t) {
+        if (mask(0, t)) list_.push_back(t);
+      }
+      count_ = static_cast<Index>(list_.size());
+      has_holes_ = count_ > 0 && list_.back() + 1 != count_;
+      if (!has_holes_) return;
+      detail::resize(gathered_, count_, all.cols());
+      for (Index i = 0; i < count_; ++i) gathered_.row(i) = all.row(list_[static_cast<std::size_t>(i)]);
     }
 
-    [[nodiscard]] const BatchLayout& layout() const { return layout_; }
-    [[nodiscard]] bool has_holes() const { return layout_.positions(0).list != nullptr; }
-    [[nodiscard]] bool all_present() const { return layout_.rows() == all_.rows(); }
+    /// Of the rows, in a sequence in which the first row of all has position `begin`.
+    [[nodiscard]] Positions positions(Index begin = 0) const {
+      if (!has_holes_) return {begin, count_, nullptr};
+      if (begin != 0) {
+        for (Index& position : list_) position += begin;
+      }
+      return {0, count_, list_.data()};
+    }
+    [[nodiscard]] bool has_holes() const { return has_holes_; }
+    [[nodiscard]] bool all_present() const { return count_ == all_.rows(); }
     [[nodiscard]] ConstMatrixRef<T> rows() const {
-      return has_holes() ? ConstMatrixRef<T>(gathered_) : ConstMatrixRef<T>(all_.topRows(layout_.rows()));
+      return has_holes_ ? ConstMatrixRef<T>(gathered_) : ConstMatrixRef<T>(all_.topRows(count_));
     }
 
    private:
     const ConstMatrixRef<T>& all_;
-    BatchLayout layout_;
-    Matrix<T> gathered_;
+    std::vector<Index>& list_;
+    Matrix<T>& gathered_;
+    Index count_;
+    bool has_holes_ = false;
   };
 
   void forward_into(const ConstMatrixRef<T>& x, MatrixRef<T> y, const ForwardOptions<T>& options) const {
@@ -208,23 +266,28 @@ class LinformerAttention {
     detail::require(options.context || !options.context_mask, ErrorCode::unsupported, "context_mask",
                     "none without a context: mask holds for queries and keys of self-attention", "a mask");
     detail::require_shape("y", y.rows(), y.cols(), x.rows(), config().model_width);
-    const PresentRows queries(x, options.mask, "mask");
+    Workspace own;
+    Workspace& workspace = options.workspace != nullptr ? *options.workspace : own;
+    const PresentRows queries(x, options.mask, "mask", workspace.template kept<Present<0>>());
     if (options.context) {
       const ConstMatrixRef<T> rows(options.context.rows().map());
-      forward_present(queries, PresentRows(rows, options.context_mask, "context_mask"), rows.rows(), y, options);
+      const PresentRows present(rows, options.context_mask, "context_mask", workspace.template kept<Present<1>>());
+      forward_present(queries, present, rows.rows(), y, options, workspace);
     } else {
-      forward_present(queries, queries, x.rows(), y, options);
+      forward_present(queries, queries, x.rows(), y, options, workspace);
     }
   }
 
   void forward_present(const PresentRows& queries, const PresentRows& context, Index context_rows, MatrixRef<T> y,
-                       const ForwardOptions<T>& options) const {
-    const Positions positions = queries.layout().positions(0);
+                       const ForwardOptions<T>& options, Workspace& workspace) const {
+    const Positions positions = queries.positions();
+    const LayerView layer(*this, options.workspace);
     const auto forward_rows = [&](MatrixRef<T> out) {
-      block_.forward(layer(), queries.rows(), queries.layout(), context.rows(), context.layout(), out, options);
+      block_.forward(layer.get(), queries.rows(), positions, context.rows(), context.positions(), out, options);
     };
     if (queries.has_holes()) {
-      Matrix<T> present(positions.count, y.cols());
+      Matrix<T>& present = workspace.template kept<Present<2>>().rows;
+      detail::resize(present, positions.count, y.cols());
       forward_rows(present);
       y.setZero();
       for (Index i = 0; i < positions.count; ++i) y.row(positions[i]) = present.row(i);
@@ -242,12 +305,13 @@ class LinformerAttention {
     }
   }
 
-  [[nodiscard]] LayerProjections<T> layer() const {
-    return config().mechanism == Mechanism::linformer ? projections_.layer(0) : LayerProjections<T>{};
-  }
-
-  AttentionBlock<T> block_;
+  AttentionBlock<T, Weights> block_;
   ProjectionSet<T> projections_;
 };
+
+/// Linformer attention for inference alone, made by `LinformerAttention::frozen`: its weights lie as products read them
+/// and never change, so that any number of threads may share it.
+template <Scalar T>
+using FrozenAttention = LinformerAttention<T, FrozenWeights<T>>;
 
 }  // namespace linformer::inline LINFORMER_ABI

@@ -6,10 +6,11 @@
 
 namespace linformer::inline LINFORMER_ABI {
 
-/// The order in which a layer's products are taken. Both give the same result, up to rounding.
+/// The order in which a layer's products are taken. All give the same result, up to rounding.
 enum class Order {
   direct,        ///< E·(X·W), the paper's: project all n tokens to keys, then to k rows
   reassociated,  ///< (E·X)·W: project the sequence once to k rows, then those to keys; needs E to commute with features
+  absorbed,  ///< reassociated, and W_Q and W_O folded into keys and values: X·(W_Qᵀ·K̄ᵀ), P̄·(V̄·W_Oᵀ); pays for small k
 };
 
 /// What the planner needs to know of a call on one sequence.
@@ -31,15 +32,20 @@ struct Plan {
   Order order = Order::direct;
   double direct = 0;        ///< operations of a call in the direct order
   double reassociated = 0;  ///< the same, reassociated; infinite where E does not commute
+  double absorbed = 0;      ///< the same, absorbed; infinite where E does not commute
   double softmax = 0;       ///< operations of O(n²) softmax attention, materialised or tiled
 
   /// Operations of the order chosen.
-  [[nodiscard]] double operations() const { return order == Order::direct ? direct : reassociated; }
+  [[nodiscard]] constexpr double operations() const { return operations(order); }
+  /// Operations of an order.
+  [[nodiscard]] constexpr double operations(Order of) const {
+    return of == Order::direct ? direct : of == Order::reassociated ? reassociated : absorbed;
+  }
   /// Whether tiled softmax attention would execute fewer operations still.
-  [[nodiscard]] bool softmax_is_cheaper() const { return softmax < operations(); }
+  [[nodiscard]] constexpr bool softmax_is_cheaper() const { return softmax < operations(); }
 };
 
-/// Chooses the order with fewer operations: a pure function of shapes.
+/// Chooses the order with fewest operations: a pure function of shapes.
 [[nodiscard]] constexpr Plan make_plan(const AttentionShape& shape) {
   const auto q = static_cast<double>(shape.queries);
   const auto m = static_cast<double>(shape.context);
@@ -51,13 +57,19 @@ struct Plan {
   const double entries = shape.dense ? k * m : m;                // of one projection
   Plan plan;
   plan.direct = query_and_output + keys_and_values + 4 * entries * width + 4 * q * k * width;
-  plan.reassociated = shape.commutes
-                          ? query_and_output +
-                                2 * static_cast<double>(shape.distinct_projections) * entries * context_width +
-                                4 * k * context_width * width + 4 * q * k * width
-                          : std::numeric_limits<double>::infinity();
+  plan.reassociated = plan.absorbed = std::numeric_limits<double>::infinity();
+  if (shape.commutes) {
+    const double keys_and_values_of_context =
+        2 * static_cast<double>(shape.distinct_projections) * entries * context_width + 4 * k * context_width * width;
+    const auto model_width = static_cast<double>(shape.model_width);
+    plan.reassociated = keys_and_values_of_context + query_and_output + 4 * q * k * width;
+    plan.absorbed = keys_and_values_of_context + 4 * k * model_width * width +
+                    4 * q * static_cast<double>(shape.heads) * k * model_width;
+  }
   plan.softmax = query_and_output + keys_and_values + 4 * q * m * width;
-  plan.order = plan.reassociated < plan.direct ? Order::reassociated : Order::direct;
+  for (const Order order : {Order::reassociated, Order::absorbed}) {
+    if (plan.operations(order) < plan.operations()) plan.order = order;
+  }
   return plan;
 }
 

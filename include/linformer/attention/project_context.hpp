@@ -4,6 +4,8 @@
 #include <linformer/attention/projected_context.hpp>
 #include <linformer/attention/weights.hpp>
 
+#include <span>
+
 namespace linformer::inline LINFORMER_ABI {
 
 /// Tokens that one product over the sequence takes at a time. Cuts lie at multiples of it in the token's own sequence,
@@ -11,6 +13,18 @@ namespace linformer::inline LINFORMER_ABI {
 [[nodiscard]] constexpr Index cut_length(Index sequence_length) {
   return std::clamp((sequence_length / 8 + 63) / 64 * 64, Index{512}, Index{2048});
 }
+
+/// What the functions below keep in a workspace between calls, so that they need not allocate.
+template <Scalar T>
+struct ContextScratch {
+  struct Cut {
+    Index begin, count;
+  };
+  std::vector<Cut> cuts;
+  std::vector<ScratchMatrix<T>> sums;       ///< of each cut at work and stream; then of each stream
+  std::vector<Vector<T>> ones;              ///< beside each sum
+  std::vector<std::vector<Index>> reached;  ///< rows of each stream that a token reached
+};
 
 /// Adds the tokens of a context to what was seen of it.
 /// @param tokens positions of the rows of `rows`, below n
@@ -20,11 +34,11 @@ void accumulate_context(const TransposedWeights<T>& weights, const ContextStream
                         const Positions& tokens, const ConstMatrixRef<T>& rows, ProjectedContext<T>& context,
                         const Execution& execution) {
   using Stream = typename ContextStreams<T>::Stream;
-  struct Cut {
-    Index begin, count;
-  };
+  const Workspace::Scope scope(execution.workspace);
+  auto& scratch = execution.workspace.kept<ContextScratch<T>>();
   const Index length = cut_length(sequence_length);
-  std::vector<Cut> cuts;
+  auto& cuts = scratch.cuts;
+  cuts.clear();
   for (Index begin = 0; begin < tokens.count;) {
     const Index count = tokens.rows_below(begin, (tokens[begin] / length + 1) * length);
     cuts.push_back({begin, count});
@@ -32,46 +46,41 @@ void accumulate_context(const TransposedWeights<T>& weights, const ContextStream
   }
 
   // Each wave computes one cut a worker; then the cuts are added in the order of their positions.
-  const auto wave = static_cast<std::size_t>(execution.pool.threads());
-  struct Part {
-    std::vector<ScratchMatrix<T>> sums;
-    std::vector<Vector<T>> ones;
-  };
-  const Workspace::Scope scope(execution.workspace);
-  std::vector<Part> parts(std::min(wave, cuts.size()));
-  for (Part& part : parts) {
-    for (const ProjectedSum<T>& sum : context.sums()) {
-      part.sums.push_back(execution.workspace.matrix<T>(sum.rows(), sum.width()));
-      part.ones.emplace_back(sum.rows());
-    }
+  const std::size_t wave = std::min(static_cast<std::size_t>(execution.pool.threads()), cuts.size());
+  const std::size_t kinds = streams.streams().size();
+  scratch.sums.clear();
+  scratch.ones.resize(std::max(scratch.ones.size(), wave * kinds));
+  for (std::size_t i = 0; i < wave * kinds; ++i) {
+    const ProjectedSum<T>& sum = context.sums()[i % kinds];
+    scratch.sums.push_back(execution.workspace.matrix<T>(sum.rows(), sum.width()));
+    detail::resize(scratch.ones[i], sum.rows(), 1);
   }
-  const bool projects_input = streams.order() == Order::reassociated;
-  const AttentionWeights<T>& plain = *weights.weights;
-  const bool needs_ones = projects_input && (plain.key.bias.size() != 0 || plain.value.bias.size() != 0);
+  const bool projects_input = streams.projects_input();
+  const bool needs_ones = projects_input && (weights.key_bias.size() != 0 || weights.value_bias.size() != 0);
 
-  for (std::size_t first = 0; first < cuts.size(); first += parts.size()) {
-    const std::size_t count = std::min(parts.size(), cuts.size() - first);
+  for (std::size_t first = 0; first < cuts.size(); first += wave) {
+    const std::size_t count = std::min(wave, cuts.size() - first);
     execution.run(static_cast<Index>(count), [&](Index task, const Compute& compute) {
-      const Cut& cut = cuts[first + static_cast<std::size_t>(task)];
-      Part& part = parts[static_cast<std::size_t>(task)];
+      const auto& cut = cuts[first + static_cast<std::size_t>(task)];
       const Positions positions = tokens.slice(cut.begin, cut.count);
       const auto input = rows.middleRows(cut.begin, cut.count);
       auto keys = compute.workspace.matrix<T>(projects_input ? 0 : cut.count, weights.width());
       auto values = compute.workspace.matrix<T>(projects_input ? 0 : cut.count, weights.width());
       if (!projects_input) {
-        const auto columns = transposed<T>(input, compute);
-        multiply<T>(compute.isa, columns, weights.key.map(), keys);
-        multiply<T>(compute.isa, columns, weights.value.map(), values);
-        if (plain.key.bias.size() != 0) keys.rowwise() += plain.key.bias.transpose();
-        if (plain.value.bias.size() != 0) values.rowwise() += plain.value.bias.transpose();
+        const Operand<T> columns = operand<T>(transposed<T>(input, compute), compute);
+        multiply<T>(compute.isa, columns, weights.key, keys);
+        multiply<T>(compute.isa, columns, weights.value, values);
+        if (weights.key_bias.size() != 0) keys.rowwise() += weights.key_bias.transpose();
+        if (weights.value_bias.size() != 0) values.rowwise() += weights.value_bias.transpose();
       }
-      for (std::size_t i = 0; i < streams.streams().size(); ++i) {
+      for (std::size_t i = 0; i < kinds; ++i) {
         const Stream& stream = streams.streams()[i];
-        part.sums[i].setConstant(ProjectedSum<T>::identity(stream.projection->reduction()));
-        part.ones[i].setZero();
+        const std::size_t place = static_cast<std::size_t>(task) * kinds + i;
+        scratch.sums[place].setConstant(ProjectedSum<T>::identity(stream.projection->reduction()));
+        scratch.ones[place].setZero();
         const auto accumulate = [&](const ConstMatrixRef<T>& features) {
-          stream.projection->accumulate(positions, features, part.sums[i], needs_ones ? &part.ones[i] : nullptr,
-                                        compute);
+          stream.projection->accumulate(positions, features, scratch.sums[place],
+                                        needs_ones ? &scratch.ones[place] : nullptr, compute);
         };
         switch (stream.source) {
           case Stream::Source::input:
@@ -87,9 +96,9 @@ void accumulate_context(const TransposedWeights<T>& weights, const ContextStream
       }
     });
     for (std::size_t task = 0; task < count; ++task) {
-      const Cut& cut = cuts[first + task];
-      for (std::size_t i = 0; i < context.sums().size(); ++i) {
-        context.sums()[i].add(parts[task].sums[i], parts[task].ones[i]);
+      const auto& cut = cuts[first + task];
+      for (std::size_t i = 0; i < kinds; ++i) {
+        context.sums()[i].add(scratch.sums[task * kinds + i], scratch.ones[task * kinds + i]);
         context.sums()[i].count(*streams.streams()[i].projection, tokens.slice(cut.begin, cut.count));
       }
     }
@@ -97,123 +106,173 @@ void accumulate_context(const TransposedWeights<T>& weights, const ContextStream
   context.note_tokens(tokens);
 }
 
-/// K̄ = E·K + r·1ᵀ + 1·cᵀ and V̄ likewise, of the projected rows that a token reached (Eq. 7).
+namespace detail {
+
+/// The sums of a context that heads read: those of the rows that a token reached, (E·X)ᵀ where it is to be multiplied
+/// with weights, else E·K and F·V.
+template <Scalar T>
+void read_sums(const ContextStreams<T>& streams, const ProjectedContext<T>& context, ContextScratch<T>& scratch,
+               const Execution& execution) {
+  const std::size_t kinds = streams.streams().size();
+  scratch.reached.resize(std::max(scratch.reached.size(), kinds));
+  scratch.ones.resize(std::max(scratch.ones.size(), kinds));
+  scratch.sums.clear();
+  for (std::size_t i = 0; i < kinds; ++i) {
+    const ProjectedSum<T>& sum = context.sums()[i];
+    scratch.reached[i].clear();
+    for (Index row = 0; row < sum.rows(); ++row) {
+      if (sum.counts()(row) != 0) scratch.reached[i].push_back(row);
+    }
+    const auto rows = static_cast<Index>(scratch.reached[i].size());
+    scratch.sums.push_back(streams.projects_input() ? execution.workspace.matrix<T>(sum.width(), rows)
+                                                    : execution.workspace.matrix<T>(rows, sum.width()));
+  }
+  execution.run(static_cast<Index>(kinds), [&](Index task, const Compute& compute) {
+    const auto i = static_cast<std::size_t>(task);
+    const bool averages = streams.streams()[i].projection->averages();
+    ScratchMatrix<T>& out = scratch.sums[i];
+    if (!streams.projects_input()) {
+      context.sums()[i].read(scratch.reached[i], averages, out, scratch.ones[i]);
+      return;
+    }
+    auto rows = compute.workspace.matrix<T>(out.cols(), out.rows());
+    context.sums()[i].read(scratch.reached[i], averages, rows, scratch.ones[i]);
+    transpose<T>(compute.isa, rows, out);
+  });
+}
+
+/// K̄ or V̄ of neighbouring heads that read the same sum: K̄ = E·K + r·1ᵀ + 1·cᵀ, scaled by 1/√d, a key a column; V̄
+/// likewise, a value a row.
+/// @param heads those that the projections, one for each, belong to
+template <Scalar T>
+void project_heads(const TransposedWeights<T>& weights, Side side, std::span<const Projection<T>* const> owners,
+                   Index first_head, Index head_width, const ContextStreams<T>& streams,
+                   const ContextScratch<T>& scratch, MatrixRef<T> out, const Compute& compute) {
+  const bool is_key = side == Side::key;
+  const Vector<T>& b = is_key ? weights.key_bias : weights.value_bias;
+  const Vector<T>& c = is_key ? weights.projected_key_bias : weights.projected_value_bias;
+  const auto& place = streams.place(side, first_head);
+  const ScratchMatrix<T>& sum = scratch.sums[place.stream];
+  const std::vector<Index>& reached = scratch.reached[place.stream];
+  const Vector<T>& ones = scratch.ones[place.stream];
+  const auto rows = static_cast<Index>(reached.size());
+  const Index first_column = first_head * head_width;
+  const Index columns = static_cast<Index>(owners.size()) * head_width;
+  const Operand<T> w = (is_key ? weights.key : weights.value).middle_cols(first_column, columns);
+
+  // Adds the biases to projected rows, given with a row or, transposed, with a column for each.
+  const auto add_biases = [&](auto&& projected) {
+    for (Index i = 0; i < rows; ++i) {
+      auto row = projected.row(i);
+      if (streams.projects_input() && b.size() != 0) row += ones(i) * b.segment(first_column, columns).transpose();
+      if (c.size() != 0) row += c.segment(first_column, columns).transpose();
+      for (std::size_t j = 0; j < owners.size(); ++j) {
+        const Vector<T>& r = owners[j]->bias();
+        if (r.size() == 0) continue;
+        row.segment(static_cast<Index>(j) * head_width, head_width).array() += r(reached[static_cast<std::size_t>(i)]);
+      }
+    }
+  };
+  const auto own =
+      sum.middleCols(streams.projects_input() ? 0 : place.column, streams.projects_input() ? rows : columns);
+  if (is_key) {
+    if (streams.projects_input()) {
+      multiply<T>(compute.isa, w, operand<T>(own, compute), out);
+    } else {
+      transpose<T>(compute.isa, own, out);
+    }
+    add_biases(out.transpose());
+    out *= T{1} / std::sqrt(static_cast<T>(head_width));
+  } else {
+    if (streams.projects_input()) {
+      multiply<T>(compute.isa, operand<T>(own, compute), w, out);
+    } else {
+      out = own;
+    }
+    add_biases(out);
+  }
+}
+
+}  // namespace detail
+
+/// K̄ = E·K + r·1ᵀ + 1·cᵀ and V̄ likewise, of the projected rows that a token reached (Eq. 7); in the absorbed order
+/// W_Qᵀ·K̄ᵀ and V̄·W_Oᵀ of each head.
 template <Scalar T>
 void finish_context(const TransposedWeights<T>& weights, const LayerProjections<T>& projections,
                     const ContextStreams<T>& streams, const ProjectedContext<T>& context, Index head_width,
                     KeysValues<T>& result, const Execution& execution) {
-  const auto heads = static_cast<Index>(projections.key.size());
-  const bool projects_input = streams.order() == Order::reassociated;
   const Workspace::Scope scope(execution.workspace);
+  auto& scratch = execution.workspace.kept<ContextScratch<T>>();
+  detail::read_sums(streams, context, scratch, execution);
 
-  // What each stream adds up to, of the rows that a token reached: (E·X)ᵀ where it is to be multiplied with weights.
-  struct Sum {
-    std::vector<Index> reached;
-    ScratchMatrix<T> value;  // width × rows; in the direct order rows × width
-    Vector<T> ones;
-  };
-  std::vector<Sum> sums;
-  for (const ProjectedSum<T>& sum : context.sums()) {
-    std::vector<Index> reached;
-    for (Index i = 0; i < sum.rows(); ++i) {
-      if (sum.counts()(i) != 0) reached.push_back(i);
-    }
-    const auto rows = static_cast<Index>(reached.size());
-    auto value =
-        execution.workspace.matrix<T>(projects_input ? sum.width() : rows, projects_input ? rows : sum.width());
-    sums.push_back({std::move(reached), value, {}});
-  }
-  execution.run(static_cast<Index>(sums.size()), [&](Index task, const Compute& compute) {
-    const auto i = static_cast<std::size_t>(task);
-    const bool averages = streams.streams()[i].projection->averages();
-    Sum& sum = sums[i];
-    if (!projects_input) {
-      context.sums()[i].read(sum.reached, averages, sum.value, sum.ones);
-      return;
-    }
-    auto rows = compute.workspace.matrix<T>(sum.value.cols(), sum.value.rows());
-    context.sums()[i].read(sum.reached, averages, rows, sum.ones);
-    transpose<T>(compute.isa, rows, sum.value);
-  });
-
-  Index most = 0;
+  const auto heads = static_cast<Index>(projections.key.size());
+  const bool absorbs = streams.order() == Order::absorbed;
+  Index most = 0, total = 0;
   result.heads.resize(static_cast<std::size_t>(heads));
   for (Index head = 0; head < heads; ++head) {
     const Projection<T>& projection = *projections.key[static_cast<std::size_t>(head)];
     const std::size_t stream = streams.place(Side::key, head).stream;
     auto& described = result.heads[static_cast<std::size_t>(head)];
     described.columns_of_p = projection.rows();
-    described.columns = sums[stream].reached;
+    described.columns = scratch.reached[stream];
     described.rows = static_cast<Index>(described.columns.size());
-    detail::resize(described.score_bias, projection.log_count() ? described.rows : 0, 1);
-    for (Index i = 0; i < described.score_bias.size(); ++i) {
-      described.score_bias(i) = std::log(static_cast<T>(context.sums()[stream].counts()(described.column(i))));
+    described.first = absorbs ? total : 0;
+    const bool asks_queries = absorbs && weights.query_bias.size() != 0;
+    described.score_bias.assign(static_cast<std::size_t>(projection.log_count() || asks_queries ? described.rows : 0),
+                                T{0});
+    for (Index row = 0; projection.log_count() && row < described.rows; ++row) {
+      const Index count = context.sums()[stream].counts()(described.column(row));
+      described.score_bias[static_cast<std::size_t>(row)] = std::log(static_cast<T>(count));
     }
     most = std::max(most, described.rows);
+    total += described.rows;
   }
-  result.resize(most, heads * head_width);
 
-  // One task for each side and run of heads that read the same sum.
-  struct Run {
-    Side side;
-    Index first, count;
-  };
-  std::vector<Run> runs;
-  for (const Side side : {Side::key, Side::value}) {
-    for (Index head = 0; head < heads; ++head) {
-      if (head > 0 && streams.place(side, head).stream == streams.place(side, head - 1).stream) {
-        ++runs.back().count;
-      } else {
-        runs.push_back({side, head, 1});
+  if (absorbs) {
+    result.resize(total, weights.output.cols(), true);
+    execution.run(heads, [&](Index head, const Compute& compute) {
+      auto& described = result.heads[static_cast<std::size_t>(head)];
+      const Index rows = described.rows, first = head * head_width;
+      const auto owner = [&](const auto& owners) {
+        return std::span<const Projection<T>* const>(owners).subspan(static_cast<std::size_t>(head), 1);
+      };
+      auto keys = compute.workspace.matrix<T>(head_width, rows);
+      auto values = compute.workspace.matrix<T>(rows, head_width);
+      detail::project_heads<T>(weights, Side::key, owner(projections.key), head, head_width, streams, scratch, keys,
+                               compute);
+      detail::project_heads<T>(weights, Side::value, owner(projections.value), head, head_width, streams, scratch,
+                               values, compute);
+      if (weights.query_bias.size() != 0) {
+        Eigen::Map<Vector<T>> score_bias(described.score_bias.data(), rows);
+        for (Index j = 0; j < head_width; ++j) score_bias += weights.query_bias(first + j) * keys.row(j).transpose();
       }
-    }
+      multiply<T>(compute.isa, weights.query_rows.middle_rows(first, head_width), operand<T>(keys, compute),
+                  result.keys().middleCols(described.first, rows));
+      multiply<T>(compute.isa, operand<T>(transposed<T>(values, compute), compute),
+                  weights.output.middle_rows(first, head_width), result.values().middleRows(described.first, rows));
+    });
+  } else {
+    result.resize(most, heads * head_width, false);
+    // One task for each side and run of heads that read the same sum; a run is found by its first head.
+    execution.run(2 * heads, [&](Index task, const Compute& compute) {
+      const Side side = task < heads ? Side::key : Side::value;
+      const Index head = task % heads;
+      const auto stream = streams.place(side, head).stream;
+      if (head > 0 && streams.place(side, head - 1).stream == stream) return;
+      Index count = 1;
+      while (head + count < heads && streams.place(side, head + count).stream == stream) ++count;
+      const auto& owners = side == Side::key ? projections.key : projections.value;
+      const auto rows = static_cast<Index>(scratch.reached[stream].size());
+      MatrixRef<T> out = side == Side::key
+                             ? MatrixRef<T>(result.keys().block(head * head_width, 0, count * head_width, rows))
+                             : MatrixRef<T>(result.values().block(0, head * head_width, rows, count * head_width));
+      detail::project_heads<T>(weights, side,
+                               std::span<const Projection<T>* const>(owners).subspan(static_cast<std::size_t>(head),
+                                                                                     static_cast<std::size_t>(count)),
+                               head, head_width, streams, scratch, out, compute);
+    });
   }
-  const T key_scale = T{1} / std::sqrt(static_cast<T>(head_width));
-  execution.run(static_cast<Index>(runs.size()), [&](Index task, const Compute& compute) {
-    const Run& run = runs[static_cast<std::size_t>(task)];
-    const bool is_key = run.side == Side::key;
-    const AttentionWeights<T>& plain = *weights.weights;
-    const Vector<T>& b = is_key ? plain.key.bias : plain.value.bias;
-    const Vector<T>& c = is_key ? plain.projected_key_bias : plain.projected_value_bias;
-    const auto& owners = is_key ? projections.key : projections.value;
-    const auto& place = streams.place(run.side, run.first);
-    const Sum& sum = sums[place.stream];
-    const auto rows = static_cast<Index>(sum.reached.size());
-    const Index first_column = run.first * head_width;
-    const Index columns = run.count * head_width;
-    const auto w = (is_key ? weights.key : weights.value).map().middleCols(first_column, columns);
-
-    // Adds the biases to projected rows, given with a row or, transposed, with a column for each.
-    const auto finish = [&](auto&& projected) {
-      if (projects_input && b.size() != 0) projected += sum.ones * b.segment(first_column, columns).transpose();
-      if (c.size() != 0) projected.rowwise() += c.segment(first_column, columns).transpose();
-      for (Index j = 0; j < run.count; ++j) {
-        const Vector<T>& r = owners[static_cast<std::size_t>(run.first + j)]->bias();
-        if (r.size() == 0) continue;
-        for (Index i = 0; i < rows; ++i) {
-          projected.row(i).segment(j * head_width, head_width).array() += r(sum.reached[static_cast<std::size_t>(i)]);
-        }
-      }
-    };
-    if (is_key) {
-      MatrixRef<T> keys = result.keys().block(first_column, 0, columns, rows);
-      if (projects_input) {
-        multiply<T>(compute.isa, w, sum.value, keys);
-      } else {
-        transpose<T>(compute.isa, sum.value.middleCols(place.column, columns), keys);
-      }
-      finish(keys.transpose());
-      keys *= key_scale;
-    } else {
-      MatrixRef<T> values = result.values().block(0, first_column, rows, columns);
-      if (projects_input) {
-        multiply<T>(compute.isa, sum.value, w, values);
-      } else {
-        values = sum.value.middleCols(place.column, columns);
-      }
-      finish(values);
-    }
-  });
+  result.round(execution.isa, execution.precision);
 }
 
 }  // namespace linformer::inline LINFORMER_ABI

@@ -78,9 +78,18 @@ class ContextStreams {
     Index column;  ///< first of the head's d columns; 0 for the input
   };
 
-  ContextStreams(Order order, const LayerProjections<T>& projections, Index context_width, Index head_width)
-      : order_(order) {
-    if (order == Order::reassociated) {
+  ContextStreams() = default;
+  ContextStreams(Order order, const LayerProjections<T>& projections, Index context_width, Index head_width) {
+    assign(order, projections, context_width, head_width);
+  }
+
+  /// Becomes the streams of a layer; memory is used again.
+  void assign(Order order, const LayerProjections<T>& projections, Index context_width, Index head_width) {
+    order_ = order;
+    streams_.clear();
+    key_.clear();
+    value_.clear();
+    if (projects_input()) {
       for (const auto* projection : projections.key) key_.push_back(share_input(projection, context_width));
       for (const auto* projection : projections.value) value_.push_back(share_input(projection, context_width));
     } else {
@@ -90,6 +99,8 @@ class ContextStreams {
   }
 
   [[nodiscard]] Order order() const { return order_; }
+  /// Whether E is applied to the input, before W_K and W_V.
+  [[nodiscard]] bool projects_input() const { return order_ != Order::direct; }
   [[nodiscard]] const std::vector<Stream>& streams() const { return streams_; }
   [[nodiscard]] const Place& place(Side side, Index head) const {
     return (side == Side::key ? key_ : value_)[static_cast<std::size_t>(head)];
@@ -138,7 +149,7 @@ class ContextStreams {
     }
   }
 
-  Order order_;
+  Order order_ = Order::direct;
   std::vector<Stream> streams_;
   std::vector<Place> key_, value_;
 };

@@ -81,9 +81,9 @@ class ProjectedSum {
 
   /// E·X of the given rows, and E·1 beside it.
   /// @param rows of E, reached by a token; @param average divide each by the count of its tokens
-  /// @param out rows × c; @param ones rows
+  /// @param out rows × c; @param ones k, of which the first rows are written
   void read(std::span<const Index> rows, bool average, MatrixRef<T> out, Vector<T>& ones) const {
-    detail::resize(ones, static_cast<Index>(rows.size()), 1);
+    detail::resize(ones, this->rows(), 1);
     for (Index i = 0; i < out.rows(); ++i) {
       const Index row = rows[static_cast<std::size_t>(i)];
       ones(i) = corrected(ones_(row), ones_error_(row));

@@ -2,6 +2,7 @@
 
 #include <linformer/attention/convolution.hpp>
 #include <linformer/attention/fixed_projection.hpp>
+#include <linformer/attention/frozen_projection.hpp>
 #include <linformer/attention/learned_projection.hpp>
 #include <linformer/attention/pooling.hpp>
 #include <linformer/core/parameters.hpp>
@@ -15,14 +16,15 @@ namespace linformer::inline LINFORMER_ABI {
 static_assert(SequenceProjection<LearnedProjection<float>, float> &&
               SequenceProjection<FixedProjection<float>, float> && SequenceProjection<MeanPooling<float>, float> &&
               SequenceProjection<MaxPooling<float>, float> && SequenceProjection<Convolution<float>, float> &&
-              SequenceProjection<DepthwiseConvolution<float>, float>);
+              SequenceProjection<DepthwiseConvolution<float>, float> &&
+              SequenceProjection<FrozenProjection<float>, float>);
 
 /// A sequence projection of any kind, with the additive vector r that it may own.
 template <Scalar T>
 class Projection {
  public:
   using Kind = std::variant<LearnedProjection<T>, FixedProjection<T>, MeanPooling<T>, MaxPooling<T>, Convolution<T>,
-                            DepthwiseConvolution<T>>;
+                            DepthwiseConvolution<T>, FrozenProjection<T>>;
 
   explicit Projection(Kind kind, Vector<T> bias = {}) : kind_(std::move(kind)), bias_(std::move(bias)) {
     detail::require(bias_.size() == 0 || bias_.size() == rows(), ErrorCode::shape_mismatch, "projection bias",
@@ -63,6 +65,13 @@ class Projection {
   [[nodiscard]] const Kind& kind() const { return kind_; }
   /// r (k), or empty.
   [[nodiscard]] const Vector<T>& bias() const { return bias_; }
+
+  /// The same projection for inference alone: a learned one stored as products read it, others as they are.
+  [[nodiscard]] Projection frozen(Precision precision) const {
+    const auto* learned = std::get_if<LearnedProjection<T>>(&kind_);
+    if (learned == nullptr) return *this;
+    return Projection(FrozenProjection<T>{FrozenOperand<T>(learned->weight.transpose(), precision)}, bias_);
+  }
 
   /// Whether the other maps every sequence to the same rows, r aside: itself, or one without weights of its own.
   [[nodiscard]] bool same_rows(const Projection& other) const {

@@ -73,14 +73,30 @@ class ProjectionSet {
     return distinct_[index(layer, head, side)];
   }
 
+  /// The same projections for inference alone: learned ones stored as products read them. They have no parameters to
+  /// visit, and nothing else changes.
+  [[nodiscard]] ProjectionSet frozen(Precision precision) const {
+    ProjectionSet result;
+    result.config_ = config_;
+    result.names_ = names_;
+    for (const Projection<T>& projection : distinct_) result.distinct_.push_back(projection.frozen(precision));
+    return result;
+  }
+
   /// What the block of a layer needs. Valid as long as this set neither moves nor ends.
   [[nodiscard]] LayerProjections<T> layer(Index layer) const {
     LayerProjections<T> view;
+    read_layer(layer, view);
+    return view;
+  }
+  /// The same, into memory that is used again.
+  void read_layer(Index layer, LayerProjections<T>& view) const {
+    view.key.clear();
+    view.value.clear();
     for (Index head = 0; head < config_.heads; ++head) {
       view.key.push_back(&projection(layer, head, Side::key));
       view.value.push_back(&projection(layer, head, Side::value));
     }
-    return view;
   }
 
   /// f(name, shape, values): `projections[.layer][.head][.key|.value].weight` and `.bias`, shared indices left out.
@@ -116,10 +132,15 @@ class ProjectionSet {
     return at(layer * config_.heads + head);
   }
 
+  static void require_below(const char* name, Index value, Index bound) {
+    detail::require(
+        value >= 0 && value < bound, ErrorCode::invalid_configuration, name,
+        [&] { return "below " + std::to_string(bound); }, [&] { return std::to_string(value); });
+  }
+
   [[nodiscard]] std::size_t index(Index layer, Index head, Side side) const {
-    detail::require_config(layer >= 0 && layer < config_.layers, "layer", "below " + std::to_string(config_.layers),
-                           layer);
-    detail::require_config(head >= 0 && head < config_.heads, "head", "below " + std::to_string(config_.heads), head);
+    require_below("layer", layer, config_.layers);
+    require_below("head", head, config_.heads);
     const Index second = side == Side::value ? 1 : 0;
     switch (config_.sharing) {
       case Sharing::none:

@@ -14,26 +14,26 @@ void keys_values_of_tokens(const TransposedWeights<T>& weights, const ConstMatri
   result.heads.resize(static_cast<std::size_t>(heads));
   for (auto& head : result.heads) {
     head.rows = rows.rows();
+    head.first = 0;
     head.columns_of_p = tokens.extent();
     head.columns.resize(static_cast<std::size_t>(tokens.count));
     for (Index i = 0; i < tokens.count; ++i) head.columns[static_cast<std::size_t>(i)] = tokens[i];
-    detail::resize(head.score_bias, 0, 1);
+    head.score_bias.clear();
   }
-  result.resize(rows.rows(), width);
-  const Linear<T>& key = weights.weights->key;
-  const Linear<T>& value = weights.weights->value;
+  result.resize(rows.rows(), width, false);
   execution.run(detail::tiles(rows.rows()), [&](Index task, const Compute& compute) {
     const Index first = task * detail::query_tile;
     const Index count = std::min(detail::query_tile, rows.rows() - first);
-    const auto columns = transposed<T>(rows.middleRows(first, count), compute);
+    const Operand<T> columns = operand<T>(transposed<T>(rows.middleRows(first, count), compute), compute);
     MatrixRef<T> keys = result.keys().middleCols(first, count);
-    multiply<T>(compute.isa, weights.key.map(), columns, keys);
-    if (key.bias.size() != 0) keys.colwise() += key.bias;
+    multiply<T>(compute.isa, weights.key, columns, keys);
+    if (weights.key_bias.size() != 0) keys.colwise() += weights.key_bias;
     keys *= key_scale;
     MatrixRef<T> values = result.values().middleRows(first, count);
-    multiply<T>(compute.isa, columns, weights.value.map(), values);
-    if (value.bias.size() != 0) values.rowwise() += value.bias.transpose();
+    multiply<T>(compute.isa, columns, weights.value, values);
+    if (weights.value_bias.size() != 0) values.rowwise() += weights.value_bias.transpose();
   });
+  result.round(execution.isa, execution.precision);
 }
 
 /// Standard attention as the paper compares with: for one head after another the whole n × n matrix of scores is
@@ -67,7 +67,8 @@ void attend_materialised(const TransposedWeights<T>& weights, const KeysValues<T
     const auto column_of = [&](Index j) { return context.heads[static_cast<std::size_t>(head)].column(j); };
     const std::optional<HeadDropout<T>> dropout = request.head_dropout(head);
     for_each_tile([&](Index tile, Index first, Index count, const Compute& compute) {
-      multiply<T>(compute.isa, context.keys().middleRows(row, head_width), queries.block(row, first, head_width, count),
+      const ConstMatrixRef<T> of_head = queries.block(row, first, head_width, count);
+      multiply<T>(compute.isa, context.key_operand().middle_rows(row, head_width), operand<T>(of_head, compute),
                   scores_of(tile, count));
     });
     for_each_tile([&](Index tile, Index first, Index count, const Compute& compute) {
@@ -76,7 +77,8 @@ void attend_materialised(const TransposedWeights<T>& weights, const KeysValues<T
       state.row(0).setConstant(-std::numeric_limits<T>::infinity());
       state.bottomRows(2).setZero();
       absorb_scores<T>(compute.isa, weighted, state.row(0), state.row(1), state.row(2));
-      weighted.array().rowwise() *= state.row(1).array().inverse();
+      state.row(2) = state.row(1).cwiseInverse();
+      weighted.array().rowwise() *= state.row(2).array();
       if (!request.probabilities.empty()) {
         detail::copy_probabilities(weighted, Matrix<T>::Ones(1, count), first, column_of,
                                    request.probabilities[static_cast<std::size_t>(head)]);
@@ -84,12 +86,12 @@ void attend_materialised(const TransposedWeights<T>& weights, const KeysValues<T
       if (dropout) dropout->apply(positions.slice(first, count), column_of, weighted.transpose());
     });
     for_each_tile([&](Index tile, Index first, Index count, const Compute& compute) {
-      multiply<T>(compute.isa, context.values().middleCols(row, head_width), scores_of(tile, count),
-                  queries.block(row, first, head_width, count));
+      multiply<T>(compute.isa, context.value_operand().middle_cols(row, head_width),
+                  operand<T>(scores_of(tile, count), compute), queries.block(row, first, head_width, count));
     });
   }
   for_each_tile([&](Index, Index first, Index count, const Compute& compute) {
-    detail::project_output<T>(weights, queries.middleCols(first, count), y.middleRows(first, count), compute.isa);
+    detail::project_output<T>(weights, queries.middleCols(first, count), y.middleRows(first, count), compute);
   });
 }
 

@@ -6,9 +6,24 @@
 
 namespace linformer::inline LINFORMER_ABI {
 
+/// The weights of a layer as products read them: transposed, in × out. Views of memory that outlives them.
+template <Scalar T>
+struct TransposedWeights {
+  Operand<T> query, key, value;  ///< in × h·d
+  Operand<T> output;             ///< h·d × D
+  Operand<T> query_rows;         ///< W_Q as it is, h·d × D, to be folded into keys
+  const Vector<T>&query_bias, &key_bias, &value_bias, &output_bias;  ///< empty for none
+  const Vector<T>&projected_key_bias, &projected_value_bias;         ///< c, empty for none
+
+  /// h·d
+  [[nodiscard]] Index width() const { return query.cols(); }
+};
+
 /// The weights of one attention layer, E and F aside: they belong to the model's `ProjectionSet`.
 template <Scalar T>
 struct AttentionWeights {
+  static constexpr bool trainable = true;
+
   Linear<T> query;                                     ///< W_Q: h·d × D
   Linear<T> key;                                       ///< W_K: h·d × context width
   Linear<T> value;                                     ///< W_V: h·d × context width
@@ -25,6 +40,16 @@ struct AttentionWeights {
             Linear<T>::zeros("output.dense.weight", config.model_width, width, config.output_bias),
             c,
             c};
+  }
+
+  /// What products are computed in.
+  [[nodiscard]] Precision precision() const { return Precision::full; }
+
+  /// Transposed into scratch memory.
+  [[nodiscard]] TransposedWeights<T> transposed(const Compute& compute) const {
+    const auto of = [&](const Linear<T>& linear) { return linformer::transposed<T>(linear.weight, compute); };
+    return {of(query), of(key),    of(value),   of(output),         query.weight,        query.bias,
+            key.bias,  value.bias, output.bias, projected_key_bias, projected_value_bias};
   }
 
   template <class Visitor>
@@ -46,25 +71,6 @@ struct AttentionWeights {
     detail::visit_vector("projected_value.bias", self.projected_value_bias, visitor);
     self.output.for_each_parameter("output.dense", visitor);
   }
-};
-
-/// The weights as products read them: transposed, in × out. Views of memory that outlives them.
-template <Scalar T>
-struct TransposedWeights {
-  MatrixView<T> query, key, value;     ///< in × h·d
-  MatrixView<T> output;                ///< h·d × D
-  const AttentionWeights<T>* weights;  ///< for the biases
-
-  /// Transposes into scratch memory.
-  TransposedWeights(const AttentionWeights<T>& plain, const Compute& compute)
-      : query(transposed<T>(plain.query.weight, compute)),
-        key(transposed<T>(plain.key.weight, compute)),
-        value(transposed<T>(plain.value.weight, compute)),
-        output(transposed<T>(plain.output.weight, compute)),
-        weights(&plain) {}
-
-  /// h·d
-  [[nodiscard]] Index width() const { return query.cols(); }
 };
 
 }  // namespace linformer::inline LINFORMER_ABI

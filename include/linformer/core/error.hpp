@@ -7,6 +7,7 @@
 #include <stdexcept>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <utility>
 
 namespace linformer::inline LINFORMER_ABI {
@@ -55,6 +56,14 @@ inline void require(bool holds, ErrorCode code, std::string_view tensor, std::st
   if (!holds) throw Error(code, std::string(tensor), std::string(expected), std::string(actual));
 }
 
+/// As above, with the facts put into words only where it fails: for checks of every call.
+template <class Expected, class Actual>
+void require(bool holds, ErrorCode code, std::string_view tensor, const Expected& expected,
+             const Actual& actual) requires std::is_invocable_r_v<std::string, Expected> &&
+    std::is_invocable_r_v<std::string, Actual> {
+  if (!holds) throw Error(code, std::string(tensor), expected(), actual());
+}
+
 inline void require_shape(std::string_view tensor, Index rows, Index cols, Index expected_rows, Index expected_cols) {
   if (rows != expected_rows || cols != expected_cols) {
     throw Error(ErrorCode::shape_mismatch, std::string(tensor), shape_text(expected_rows, expected_cols),
@@ -66,10 +75,10 @@ inline void require_shape(std::string_view tensor, Index rows, Index cols, Index
 inline Index checked_size(std::string_view tensor, std::initializer_list<Index> factors) {
   constexpr Index limit = std::numeric_limits<Index>::max() / 16;
   Index size = 1;
-  std::string text;
-  for (const Index factor : factors) text += (text.empty() ? "" : " x ") + std::to_string(factor);
   for (const Index factor : factors) {
     if (factor != 0 && size > limit / factor) {
+      std::string text;
+      for (const Index each : factors) text += (text.empty() ? "" : " x ") + std::to_string(each);
       throw Error(ErrorCode::size_overflow, std::string(tensor), "a size that can be addressed", text);
     }
     size *= factor;

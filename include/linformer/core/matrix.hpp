@@ -56,8 +56,9 @@ void require_apart(const char* input_name, const ConstMatrixRef<T>& input, const
     return rows.data() + (rows.rows() - 1) * rows.outerStride() + rows.cols();
   };
   const std::less<const T*> before;
-  require(!before(input.data(), end(output)) || !before(output.data(), end(input)), ErrorCode::aliasing, output_name,
-          std::string("memory apart from ") + input_name, "overlapping memory");
+  require(
+      !before(input.data(), end(output)) || !before(output.data(), end(input)), ErrorCode::aliasing, output_name,
+      [&] { return std::string("memory apart from ") + input_name; }, [] { return std::string("overlapping memory"); });
 }
 
 }  // namespace detail

@@ -2,6 +2,7 @@
 
 #include <linformer/core/matrix.hpp>
 
+#include <algorithm>
 #include <any>
 #include <cstddef>
 #include <memory>
@@ -25,6 +26,32 @@ template <Scalar T>
   const Index padded = (cols + line - 1) / line * line;
   return padded > 0 && padded % (16 * line) == 0 ? padded + line : padded;
 }
+
+/// A matrix that keeps its rows apart as scratch memory's are, a plain value. Its memory grows and does not shrink.
+template <Scalar T>
+class PaddedMatrix {
+ public:
+  using Block = Eigen::Map<Matrix<T>, 0, Eigen::OuterStride<>>;
+  using ConstBlock = Eigen::Map<const Matrix<T>, 0, Eigen::OuterStride<>>;
+
+  /// Contents are not determined.
+  void resize(Index rows, Index cols) {
+    const Index size = checked_size("matrix", {rows, padded_columns<T>(cols)});
+    if (size > storage_.size()) detail::resize(storage_, size, 1);
+    rows_ = rows;
+    cols_ = cols;
+  }
+  [[nodiscard]] Index rows() const { return rows_; }
+  [[nodiscard]] Index cols() const { return cols_; }
+  [[nodiscard]] ConstBlock block() const { return {storage_.data(), rows_, cols_, stride()}; }
+  [[nodiscard]] Block block() { return {storage_.data(), rows_, cols_, stride()}; }
+
+ private:
+  [[nodiscard]] Eigen::OuterStride<> stride() const { return Eigen::OuterStride<>(padded_columns<T>(cols_)); }
+
+  Vector<T> storage_;
+  Index rows_ = 0, cols_ = 0;
+};
 
 }  // namespace detail
 
@@ -50,6 +77,14 @@ class Workspace {
   /// Makes room for `count` workers, each with scratch memory of its own.
   void reserve_workers(Index count) {
     while (static_cast<Index>(workers_.size()) < count) workers_.push_back(std::make_unique<Workspace>());
+  }
+  /// Gives every worker as much memory as the one that has most, so that it does not matter which takes what next time.
+  void level_workers() noexcept {
+    std::size_t most = 0;
+    for (const auto& worker : workers_) most = std::max(most, worker->own_capacity());
+    for (const auto& worker : workers_) {
+      if (worker->own_capacity() < most) worker->replace_blocks(most);
+    }
   }
   /// Scratch memory of a worker below the count reserved.
   [[nodiscard]] Workspace& worker(Index index) { return *workers_[static_cast<std::size_t>(index)]; }
@@ -126,10 +161,14 @@ class Workspace {
     block_ = block;
     used_ = used;
     if (block != 0 || used != 0 || blocks_.size() < 2) return;
-    const std::size_t total = own_capacity();
+    replace_blocks(own_capacity());
+  }
+
+  /// One block instead of all, of which none may be in use.
+  void replace_blocks(std::size_t bytes) noexcept {
     blocks_.erase(blocks_.begin(), blocks_.end());
     try {
-      grow(total);
+      grow(bytes);
     } catch (const std::bad_alloc&) {
       blocks_.clear();  // an empty workspace is valid: the next call grows it again
     }

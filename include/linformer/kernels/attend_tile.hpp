@@ -15,7 +15,7 @@ class AttendTile {
  public:
   /// @param keys most keys of a tile, @param queries most queries
   AttendTile(Index keys, Index queries, const Compute& compute)
-      : isa_(compute.isa),
+      : compute_(compute),
         scores_(compute.workspace.matrix<T>(keys, queries)),
         state_(compute.workspace.matrix<T>(3, queries)) {}
 
@@ -36,19 +36,22 @@ class AttendTile {
   /// @param on_weights called as on_weights(weights, sums) with exp(score − maximum) (c × m) and their sums (1 × m)
   ///   before values are weighed: it may copy the weights and change them (dropout)
   template <class OnWeights>
-  void absorb(const ConstMatrixRef<T>& queries, const ConstMatrixRef<T>& keys, const ConstMatrixRef<T>& values,
-              const T* score_bias, MatrixRef<T> out, const OnWeights& on_weights) {
+  void absorb(const Operand<T>& queries, const Operand<T>& keys, const Operand<T>& values, const T* score_bias,
+              MatrixRef<T> out, const OnWeights& on_weights) {
+    const Workspace::Scope scope(compute_.workspace);
+    const Isa isa = compute_.isa;
     MatrixRef<T> scores = scores_.topLeftCorner(keys.cols(), queries_);
-    multiply<T>(isa_, keys, queries, scores);
+    multiply<T>(isa, keys, queries, scores);
     if (score_bias != nullptr) scores.colwise() += Eigen::Map<const Vector<T>>(score_bias, keys.cols());
     const auto state = [&](Index row) -> MatrixRef<T> { return state_.block(row, 0, 1, queries_); };
-    absorb_scores<T>(isa_, scores, state(0), state(1), state(2));
+    absorb_scores<T>(isa, scores, state(0), state(1), state(2));
     on_weights(scores, state_.row(1));
+    const Operand<T> weights = operand<T>(scores, compute_);
     if (first_) {
-      multiply<T>(isa_, values, scores, out);
+      multiply<T>(isa, values, weights, out);
     } else {
       out.array().rowwise() *= state_.row(2).head(queries_).array();
-      multiply_add<T>(isa_, values, scores, out);
+      multiply_add<T>(isa, values, weights, out);
     }
     first_ = false;
   }
@@ -61,7 +64,7 @@ class AttendTile {
   }
 
  private:
-  Isa isa_;
+  Compute compute_;
   ScratchMatrix<T> scores_;  // c × m
   ScratchMatrix<T> state_;   // 3 × m: running maxima, running sums, what earlier sums are multiplied with
   Index queries_ = 0;

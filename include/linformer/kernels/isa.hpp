@@ -10,9 +10,10 @@ namespace linformer::inline LINFORMER_ABI {
 /// The instruction set that a kernel is written in. Every path gives the same result within its stated bounds; one path
 /// gives the same bits on every machine that has it, built by the same compiler.
 enum class Isa {
-  eigen,   ///< plain Eigen, for any scalar and any processor: the reference
-  avx2,    ///< AVX2 and FMA, for `float`; other scalars take Eigen
-  avx512,  ///< AVX-512 F, BW, DQ and VL, for `float`; other scalars take Eigen
+  eigen,        ///< plain Eigen, for any scalar and any processor: the reference
+  avx2,         ///< AVX2 and FMA, for `float`; other scalars take Eigen
+  avx512,       ///< AVX-512 F, BW, DQ and VL, for `float`; other scalars take Eigen
+  avx512_bf16,  ///< the same with AVX-512 BF16, for products of bf16
 };
 
 /// Whether this processor and operating system run a path.
@@ -27,6 +28,8 @@ enum class Isa {
       return is_supported(Isa::avx2) && __builtin_cpu_supports("avx512f") != 0 &&
              __builtin_cpu_supports("avx512bw") != 0 && __builtin_cpu_supports("avx512dq") != 0 &&
              __builtin_cpu_supports("avx512vl") != 0;
+    case Isa::avx512_bf16:
+      return is_supported(Isa::avx512) && __builtin_cpu_supports("avx512bf16") != 0;
   }
   return false;
 #else
@@ -34,18 +37,23 @@ enum class Isa {
 #endif
 }
 
-/// The path of a name: eigen, avx2 or avx512.
+/// The paths by name.
+inline constexpr std::pair<std::string_view, Isa> isa_names[] = {
+    {"eigen", Isa::eigen}, {"avx2", Isa::avx2}, {"avx512", Isa::avx512}, {"avx512_bf16", Isa::avx512_bf16}};
+
+[[nodiscard]] constexpr std::string_view name_of(Isa isa) { return isa_names[static_cast<int>(isa)].first; }
+
+/// The path of a name: eigen, avx2, avx512 or avx512_bf16.
 /// @throws Error invalid_configuration if the name is unknown, unsupported if this machine lacks the instruction set
 [[nodiscard]] inline Isa isa_named(std::string_view name) {
-  constexpr std::pair<std::string_view, Isa> names[] = {
-      {"eigen", Isa::eigen}, {"avx2", Isa::avx2}, {"avx512", Isa::avx512}};
-  for (const auto& [known, isa] : names) {
+  for (const auto& [known, isa] : isa_names) {
     if (name != known) continue;
     detail::require(is_supported(isa), ErrorCode::unsupported, "LINFORMER_ISA", "an instruction set of this processor",
                     name);
     return isa;
   }
-  throw Error(ErrorCode::invalid_configuration, "LINFORMER_ISA", "eigen, avx2 or avx512", std::string(name));
+  throw Error(ErrorCode::invalid_configuration, "LINFORMER_ISA", "eigen, avx2, avx512 or avx512_bf16",
+              std::string(name));
 }
 
 /// The path that calls take unless they say otherwise: the environment's `LINFORMER_ISA`, read once, or else the widest
@@ -53,8 +61,10 @@ enum class Isa {
 [[nodiscard]] inline Isa default_isa() {
   static const Isa isa = [] {
     if (const char* name = std::getenv("LINFORMER_ISA")) return isa_named(name);
-    if (is_supported(Isa::avx512)) return Isa::avx512;
-    return is_supported(Isa::avx2) ? Isa::avx2 : Isa::eigen;
+    for (const Isa widest : {Isa::avx512_bf16, Isa::avx512, Isa::avx2}) {
+      if (is_supported(widest)) return widest;
+    }
+    return Isa::eigen;
   }();
   return isa;
 }

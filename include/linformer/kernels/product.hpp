@@ -1,14 +1,14 @@
 #pragma once
 
-#include <linformer/kernels/compute.hpp>
-#include <linformer/kernels/vector_kernels.hpp>
+#include <linformer/kernels/operand.hpp>
 
 namespace linformer::inline LINFORMER_ABI {
 
 // The one product that everything above is written against, aᵀ·b of row-major operands: the inner dimension runs down
 // the rows of both, so that a tile of the result reads both in place, row after row, and nothing need be packed. Each
-// result is within γ_p·|aᵀ||b| of the exact product, p the inner dimension, γ_p = p·u / (1 − p·u). Inf and NaN
-// propagate as in IEEE sums. One call runs on the calling thread alone.
+// result is within γ_p·|aᵀ||b| of the exact product, p the inner dimension, γ_p = p·u / (1 − p·u). Operands of bf16 are
+// rounded, by at most 2⁻⁸ of each value; their product is summed in `float` as above, but the bf16 instruction takes
+// denormals for zero. Inf and NaN propagate as in IEEE sums. One call runs on the calling thread alone.
 
 namespace detail {
 
@@ -30,37 +30,50 @@ class SingleThreadedProduct {
 };
 
 template <Scalar T>
-void product(Isa isa, const ConstMatrixRef<T>& a, const ConstMatrixRef<T>& b, MatrixRef<T> out, bool add) {
+void product(Isa isa, const Operand<T>& a, const Operand<T>& b, MatrixRef<T> out, bool add) {
   eigen_assert(a.rows() == b.rows() && out.rows() == a.cols() && out.cols() == b.cols());
-#if LINFORMER_HAS_VECTOR_KERNELS
+  eigen_assert(a.precision() == b.precision());
+  const auto left = a.words();
+  const auto right = b.words();
   if constexpr (std::same_as<T, float>) {
+#if LINFORMER_HAS_VECTOR_KERNELS
     if (isa != Isa::eigen) {
-      const auto run = isa == Isa::avx512 ? avx512::product : avx2::product;
-      run(out.rows(), out.cols(), a.rows(), a.data(), a.outerStride(), b.data(), b.outerStride(), out.data(),
-          out.outerStride(), add);
+      const VectorKernels& kernels = vector_kernels(isa);
+      (a.precision() == Precision::full ? kernels.product : kernels.product_of_pairs)(
+          out.rows(), out.cols(), left.rows(), left.data(), left.outerStride(), right.data(), right.outerStride(),
+          out.data(), out.outerStride(), add);
+      return;
+    }
+#endif
+    if (a.precision() == Precision::bf16) {
+      const auto values = [](const Operand<float>& pairs) {
+        Matrix<float> result(pairs.rows(), pairs.cols());
+        for (Index i = 0; i < result.rows(); ++i) pairs.read_row(i, result.row(i));
+        return result;
+      };
+      product<float>(isa, values(a), values(b), out, add);
       return;
     }
   }
-#endif
   const SingleThreadedProduct guard;
   if (add) {
-    out.noalias() += a.transpose() * b;
+    out.noalias() += left.transpose() * right;
   } else {
-    out.noalias() = a.transpose() * b;
+    out.noalias() = left.transpose() * right;
   }
 }
 
 }  // namespace detail
 
-/// out = aᵀ·b: (p × m)ᵀ·(p × n).
+/// out = aᵀ·b: (p × m)ᵀ·(p × n), both of one precision.
 template <Scalar T>
-void multiply(Isa isa, const ConstMatrixRef<T>& a, const ConstMatrixRef<T>& b, MatrixRef<T> out) {
+void multiply(Isa isa, const Operand<T>& a, const Operand<T>& b, MatrixRef<T> out) {
   detail::product<T>(isa, a, b, out, false);
 }
 
-/// out += aᵀ·b: (p × m)ᵀ·(p × n).
+/// out += aᵀ·b: (p × m)ᵀ·(p × n), both of one precision.
 template <Scalar T>
-void multiply_add(Isa isa, const ConstMatrixRef<T>& a, const ConstMatrixRef<T>& b, MatrixRef<T> out) {
+void multiply_add(Isa isa, const Operand<T>& a, const Operand<T>& b, MatrixRef<T> out) {
   detail::product<T>(isa, a, b, out, true);
 }
 
@@ -71,8 +84,8 @@ void transpose(Isa isa, const ConstMatrixRef<T>& in, MatrixRef<T> out) {
 #if LINFORMER_HAS_VECTOR_KERNELS
   if constexpr (std::same_as<T, float>) {
     if (isa != Isa::eigen) {
-      const auto run = isa == Isa::avx512 ? avx512::transpose : avx2::transpose;
-      run(in.rows(), in.cols(), in.data(), in.outerStride(), out.data(), out.outerStride());
+      detail::vector_kernels(isa).transpose(in.rows(), in.cols(), in.data(), in.outerStride(), out.data(),
+                                            out.outerStride());
       return;
     }
   }

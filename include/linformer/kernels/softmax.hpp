@@ -17,8 +17,8 @@ void absorb_scores(Isa isa, MatrixRef<T> scores, MatrixRef<T> maxima, MatrixRef<
 #if LINFORMER_HAS_VECTOR_KERNELS
   if constexpr (std::same_as<T, float>) {
     if (isa != Isa::eigen) {
-      const auto run = isa == Isa::avx512 ? avx512::absorb_scores : avx2::absorb_scores;
-      run(scores.rows(), scores.cols(), scores.data(), scores.outerStride(), maxima.data(), sums.data(), kept.data());
+      detail::vector_kernels(isa).absorb_scores(scores.rows(), scores.cols(), scores.data(), scores.outerStride(),
+                                                maxima.data(), sums.data(), kept.data());
       return;
     }
   }

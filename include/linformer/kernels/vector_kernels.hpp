@@ -1,6 +1,6 @@
 #pragma once
 
-#include <linformer/core/error.hpp>
+#include <linformer/kernels/isa.hpp>
 
 // The kernels of vector_code.inl, compiled once for each instruction set by regions of target attributes, so that no
 // flag is needed and the processor decides at run time. Where the compiler knows no such region there are none.
@@ -8,27 +8,7 @@
 #if defined(__x86_64__) && defined(__GNUC__)
 #define LINFORMER_HAS_VECTOR_KERNELS 1
 
-namespace linformer::inline LINFORMER_ABI::avx512 {
-
-#if defined(__clang__)
-#pragma clang attribute push(__attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma"))), \
-                             apply_to = function)
-#else
-#pragma GCC push_options
-#pragma GCC target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")
-#endif
-#define LINFORMER_LANES 16
-#define LINFORMER_TILE_ROWS 8
-#include <linformer/kernels/vector_code.inl>
-#undef LINFORMER_LANES
-#undef LINFORMER_TILE_ROWS
-#if defined(__clang__)
-#pragma clang attribute pop
-#else
-#pragma GCC pop_options
-#endif
-
-}  // namespace linformer::inline LINFORMER_ABI::avx512
+#include <immintrin.h>
 
 namespace linformer::inline LINFORMER_ABI::avx2 {
 
@@ -40,9 +20,13 @@ namespace linformer::inline LINFORMER_ABI::avx2 {
 #endif
 #define LINFORMER_LANES 8
 #define LINFORMER_TILE_ROWS 4
+#define LINFORMER_TILE_DEPTH 64
+#define LINFORMER_MULTIPLY_ADD(a, b, c) _mm256_fmadd_ps(a, b, c)
 #include <linformer/kernels/vector_code.inl>
 #undef LINFORMER_LANES
 #undef LINFORMER_TILE_ROWS
+#undef LINFORMER_TILE_DEPTH
+#undef LINFORMER_MULTIPLY_ADD
 #if defined(__clang__)
 #pragma clang attribute pop
 #else
@@ -50,6 +34,79 @@ namespace linformer::inline LINFORMER_ABI::avx2 {
 #endif
 
 }  // namespace linformer::inline LINFORMER_ABI::avx2
+
+// The two of AVX-512 differ in the instruction for pairs of bf16 alone.
+#define LINFORMER_LANES 16
+#define LINFORMER_TILE_ROWS 8
+#define LINFORMER_TILE_DEPTH 256
+#define LINFORMER_MULTIPLY_ADD(a, b, c) _mm512_fmadd_ps(a, b, c)
+
+namespace linformer::inline LINFORMER_ABI::avx512 {
+
+#if defined(__clang__)
+#pragma clang attribute push(__attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma"))), \
+                             apply_to = function)
+#else
+#pragma GCC push_options
+#pragma GCC target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")
+#endif
+#include <linformer/kernels/vector_code.inl>
+#if defined(__clang__)
+#pragma clang attribute pop
+#else
+#pragma GCC pop_options
+#endif
+
+}  // namespace linformer::inline LINFORMER_ABI::avx512
+
+namespace linformer::inline LINFORMER_ABI::avx512_bf16 {
+
+#if defined(__clang__)
+#pragma clang attribute push(__attribute__((target("avx512bf16,avx512f,avx512bw,avx512dq,avx512vl,avx2,fma"))), \
+                             apply_to = function)
+#else
+#pragma GCC push_options
+#pragma GCC target("avx512bf16,avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")
+#endif
+#define LINFORMER_MULTIPLY_ADD_PAIRS(a, b, c) \
+  _mm512_dpbf16_ps(c, __builtin_bit_cast(__m512bh, a), __builtin_bit_cast(__m512bh, b))
+#include <linformer/kernels/vector_code.inl>
+#undef LINFORMER_MULTIPLY_ADD_PAIRS
+#if defined(__clang__)
+#pragma clang attribute pop
+#else
+#pragma GCC pop_options
+#endif
+
+}  // namespace linformer::inline LINFORMER_ABI::avx512_bf16
+
+#undef LINFORMER_LANES
+#undef LINFORMER_TILE_ROWS
+#undef LINFORMER_TILE_DEPTH
+#undef LINFORMER_MULTIPLY_ADD
+
+namespace linformer::inline LINFORMER_ABI::detail {
+
+/// The kernels of one instruction set.
+struct VectorKernels {
+  decltype(&avx2::product) product;
+  decltype(&avx2::product_of_pairs) product_of_pairs;
+  decltype(&avx2::pair_rows) pair_rows;
+  decltype(&avx2::transpose) transpose;
+  decltype(&avx2::absorb_scores) absorb_scores;
+};
+
+/// Those of a path other than Isa::eigen.
+[[nodiscard]] inline const VectorKernels& vector_kernels(Isa isa) {
+  static constexpr VectorKernels kernels[] = {
+      {avx2::product, avx2::product_of_pairs, avx2::pair_rows, avx2::transpose, avx2::absorb_scores},
+      {avx512::product, avx512::product_of_pairs, avx512::pair_rows, avx512::transpose, avx512::absorb_scores},
+      {avx512_bf16::product, avx512_bf16::product_of_pairs, avx512_bf16::pair_rows, avx512_bf16::transpose,
+       avx512_bf16::absorb_scores}};
+  return kernels[static_cast<int>(isa) - static_cast<int>(Isa::avx2)];
+}
+
+}  // namespace linformer::inline LINFORMER_ABI::detail
 
 #else
 #define LINFORMER_HAS_VECTOR_KERNELS 0

@@ -1,0 +1,43 @@
+#pragma once
+
+#include <linformer/attention/dense_projection.hpp>
+#include <linformer/kernels/frozen_operand.hpp>
+
+namespace linformer::inline LINFORMER_ABI {
+
+/// A learned projection for inference alone: stored as products read it, a token a row, in full precision or rounded to
+/// bfloat16.
+template <Scalar T>
+struct FrozenProjection {
+  static constexpr bool commutes = true;
+  static constexpr bool local = false;
+  static constexpr Reduction reduction = Reduction::sum;
+
+  FrozenOperand<T> weight;  ///< n × k
+
+  [[nodiscard]] Index rows() const { return weight.cols(); }
+  [[nodiscard]] Index columns() const { return weight.rows(); }
+
+  void accumulate(const Positions& tokens, const ConstMatrixRef<T>& features, MatrixRef<T> out, Vector<T>* ones,
+                  const Compute& compute) const {
+    const Operand<T> stored = weight.operand();
+    const bool in_place = ones == nullptr && tokens.list == nullptr && weight.precision() == compute.precision &&
+                          (tokens.first % 2 == 0 || compute.precision == Precision::full);
+    if (!in_place) {
+      accumulate_dense<T>(rows(), tokens, features, out, ones, compute,
+                          [&](const Positions& part, MatrixRef<T> columns) {
+                            for (Index j = 0; j < part.count; ++j) stored.read_row(part[j], columns.row(j));
+                          });
+      return;
+    }
+    constexpr Index tile_rows = 256;  // a tile of features stays in the second-level cache
+    for (Index begin = 0; begin < tokens.count; begin += tile_rows) {
+      const Index count = std::min(tile_rows, tokens.count - begin);
+      const Workspace::Scope scope(compute.workspace);
+      multiply_add<T>(compute.isa, stored.middle_rows(tokens.first + begin, count),
+                      operand<T>(features.middleRows(begin, count), compute), out);
+    }
+  }
+};
+
+}  // namespace linformer::inline LINFORMER_ABI
