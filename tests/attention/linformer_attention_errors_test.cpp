@@ -186,6 +186,8 @@ TEST_CASE("masks in a batch's call, orders and streams that a layer does not hav
     check_error([&] { attention.forward(x, MatrixRef<float>(y), {.order = Order::reassociated}); },
                 ErrorCode::unsupported, "order");
     CHECK(same_bits(y, before));
+    check_error([&] { attention.forward(x, MatrixRef<float>(y), {.order = Order::absorbed}); }, ErrorCode::unsupported,
+                "order");
     check_error([&] { (void)attention.empty_context(Order::reassociated); }, ErrorCode::unsupported, "order");
     CHECK(attention.plan(8).order == Order::direct);
   }
@@ -239,4 +241,13 @@ TEST_CASE("a failed chunk leaves the projected context as it was") {
     const auto expected = oracle::forward(oracle::describe(attention, 5), exact(x), exact(context));
     CHECK(worst_ratio(y, expected.y, expected.y_error) <= 1);
   }
+}
+
+TEST_CASE("a layer made by default says so when it is called") {
+  const LinformerAttention<float> none;
+  const FrozenAttention<float> frozen;
+  const Matrix<float> x(3, 0);
+  check_error([&] { (void)none(x); }, ErrorCode::invalid_configuration, "attention");
+  check_error([&] { (void)frozen(x); }, ErrorCode::invalid_configuration, "attention");
+  check_error([&] { (void)none.plan(3); }, ErrorCode::invalid_configuration, "attention");
 }

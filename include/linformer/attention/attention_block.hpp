@@ -50,6 +50,7 @@ class AttentionBlock {
 
   /// What a call on one sequence costs, and the order that it takes.
   [[nodiscard]] Plan plan(const LayerProjections<T>& projections, Index queries, Index context) const {
+    require_configured();
     AttentionShape shape{.queries = queries,
                          .context = context,
                          .model_width = config_.model_width,
@@ -108,6 +109,7 @@ class AttentionBlock {
   /// @throws Error shape_mismatch, aliasing
   void attend(const KeysValues<T>& keys_values, const Positions& positions, const ConstMatrixRef<T>& x, MatrixRef<T> y,
               const WeightsRequest<T>& request, const Execution& execution) const {
+    require_configured();
     detail::require_shape("x", x.rows(), x.cols(), positions.count, config_.model_width);
     detail::require_shape("y", y.rows(), y.cols(), x.rows(), config_.model_width);
     detail::require_shape("keys", keys_values.width(), keys_values.rows(),
@@ -263,6 +265,12 @@ class AttentionBlock {
     return result;
   }
 
+  /// A layer made by default cannot be called.
+  void require_configured() const {
+    detail::require(config_.heads > 0, ErrorCode::invalid_configuration, "attention", "a configured layer",
+                    "one made by default");
+  }
+
   void require_length(const Positions& tokens) const {
     detail::require(
         tokens.extent() <= config_.sequence_length, ErrorCode::sequence_too_long, "context",
@@ -280,6 +288,7 @@ class AttentionBlock {
   }
 
   void check(const LayerProjections<T>& projections) const {
+    require_configured();
     const auto heads = static_cast<std::size_t>(config_.mechanism == Mechanism::linformer ? config_.heads : 0);
     detail::require(
         projections.key.size() == heads && projections.value.size() == heads, ErrorCode::shape_mismatch, "projections",

@@ -22,7 +22,7 @@ namespace detail {
 /// KiB: such rows would compete for the same few sets of the caches.
 template <Scalar T>
 [[nodiscard]] constexpr Index padded_columns(Index cols) {
-  constexpr Index line = static_cast<Index>(64 / sizeof(T));
+  constexpr auto line = static_cast<Index>(64 / sizeof(T));
   const Index padded = (cols + line - 1) / line * line;
   return padded > 0 && padded % (16 * line) == 0 ? padded + line : padded;
 }
