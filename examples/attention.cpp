@@ -1,4 +1,4 @@
-// Linformer attention in twenty lines: self-attention of one sequence, and of a padded batch with a mask.
+// Linformer attention in twenty lines: self-attention of one sequence, and of a padded batch with lengths.
 #include <linformer/linformer.hpp>
 
 #include <iostream>

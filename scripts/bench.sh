@@ -19,7 +19,8 @@ echo "== measure ($grid grid)"
 build/bench/bench/attention_benchmark --grid=$grid --benchmark_out=build/bench/attention.json --benchmark_out_format=json "$@"
 
 echo "== report"
-for python in python3 /usr/bin/python3; do
-  if "$python" -c 'import matplotlib' 2>/dev/null; then break; fi
-done
+python=python3
+if ! python3 -c 'import matplotlib' 2>/dev/null && /usr/bin/python3 -c 'import matplotlib' 2>/dev/null; then
+  python=/usr/bin/python3
+fi
 "$python" scripts/report.py build/bench/attention.json --output build/bench

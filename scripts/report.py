@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Tables and plots of attention_benchmark's JSON: scripts/report.py JSON [--output DIR]
+"""Tables and plots of attention_benchmark's JSON: scripts/report.py JSON… [--output DIR]
 
 Prints the comparison in the form of the Linformer paper's Table 3, the paper's own figures beside ours, and the growth
 exponents. With --output, writes report.md, and time and memory against n as SVG and PNG (these need matplotlib).
@@ -57,13 +57,16 @@ class Cell:
 class Results:
     """Cells by series, a mechanism with its sharing and k, and by n."""
 
-    def __init__(self, path):
-        data = json.loads(pathlib.Path(path).read_text(encoding="utf-8"))
-        self.context = data["context"]
+    def __init__(self, paths):
+        runs = [json.loads(path.read_text(encoding="utf-8")) for path in paths]
+        self.context = runs[0]["context"]
+        for key in ("cpu", "compiler", "threads", "model_width", "heads", "projection", "order"):
+            if any(run["context"].get(key) != self.context.get(key) for run in runs):
+                sys.exit(f"report.py: {key} differs between the files, so their runs cannot be put together")
         self.series = {}  # (mechanism, sharing or None, k or None) -> {n: Cell}
         self.missing = []
         busy = []
-        for run in data["benchmarks"]:
+        for run in (run for data in runs for run in data["benchmarks"]):
             mechanism, *arguments = run["name"].split("/")
             named = dict(argument.split(":") for argument in arguments if ":" in argument)
             if run.get("error_occurred"):
@@ -320,7 +323,8 @@ def write_plots(results, directory):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("json", help="output of attention_benchmark --benchmark_out=FILE")
+    parser.add_argument("json", nargs="+", type=pathlib.Path,
+                        help="output of attention_benchmark --benchmark_out=FILE; several files of one machine are put together")
     parser.add_argument("--output", metavar="DIR", type=pathlib.Path, help="write report.md and the plots there")
     arguments = parser.parse_args()
     try:

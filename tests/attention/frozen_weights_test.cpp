@@ -138,3 +138,43 @@ TEST_CASE("what bf16 cannot do is an error", "[frozen]") {
   const auto odd = random_attention<float>({.sequence_length = 8, .model_width = 6, .heads = 2, .projected_length = 2});
   check_error([&] { (void)odd.frozen(Precision::bf16); }, ErrorCode::unsupported, "precision");
 }
+
+TEST_CASE("in bf16 heads of different k do not read what was never written", "[frozen]") {
+  for (const ProjectedLength& k : {ProjectedLength{3, 8}, ProjectedLength{1, 2}, ProjectedLength{5, 4}}) {
+    const auto attention = random_attention<float>(
+        {.sequence_length = 16, .model_width = 8, .heads = 2, .projected_length = k, .sharing = Sharing::none});
+    const FrozenAttention<float> frozen = attention.frozen(Precision::bf16);
+    const Matrix<float> x = random_matrix<float>(16, 8, 1), bad = Matrix<float>::Constant(16, 8, nan_float);
+    for (const Isa isa : supported_isas()) {
+      for (const Order order : {Order::direct, Order::reassociated, Order::absorbed}) {
+        CAPTURE(k.list(), name_of(isa), order);
+        Workspace workspace;
+        Matrix<float> y, fresh;
+        frozen.forward(bad, y, {.workspace = &workspace, .order = order, .isa = isa});
+        CHECK(all_nan(y));
+        frozen.forward(x, y, {.workspace = &workspace, .order = order, .isa = isa});
+        frozen.forward(x, fresh, {.order = order, .isa = isa});
+        CHECK(y.allFinite());
+        CHECK(same_bits(y, fresh));
+      }
+    }
+  }
+}
+
+TEST_CASE("keys and values of a layer of another precision or other heads are an error", "[frozen]") {
+  AttentionConfig config{.sequence_length = 16, .model_width = 8, .heads = 2, .projected_length = 4};
+  const auto attention = random_attention<float>(config);
+  const auto half = attention.frozen(Precision::bf16);
+  config.heads = 4;
+  const auto other = random_attention<float>(config);
+  const Matrix<float> x = random_matrix<float>(16, 8, 1);
+  Matrix<float> y(16, 8);
+  auto context = attention.empty_context();
+  attention.accumulate(context, x);
+  const auto full = attention.keys_values(context);
+  check_error([&] { half.attend(x, full, y); }, ErrorCode::shape_mismatch, "keys");
+  check_error([&] { other.attend(x, full, y); }, ErrorCode::shape_mismatch, "keys");
+  auto half_context = half.empty_context();
+  half.accumulate(half_context, x);
+  check_error([&] { attention.attend(x, half.keys_values(half_context), y); }, ErrorCode::shape_mismatch, "keys");
+}

@@ -251,3 +251,47 @@ TEST_CASE("a layer made by default says so when it is called") {
   check_error([&] { (void)frozen(x); }, ErrorCode::invalid_configuration, "attention");
   check_error([&] { (void)none.plan(3); }, ErrorCode::invalid_configuration, "attention");
 }
+
+TEST_CASE("projections of kinds that do not go together are an error, or take the order that they allow") {
+  AttentionConfig changed{
+      .sequence_length = 8, .model_width = 4, .heads = 2, .projected_length = 4, .sharing = Sharing::headwise};
+  LinformerAttention<float> attention(changed, 1);
+  const Matrix<float> x = random_matrix<float>(5, 4, 1);
+  attention.projections().projection(0, 0, Side::value) = Projection<float>(MaxPooling<float>{Windows(4, 8)});
+  check_error([&] { (void)attention(x); }, ErrorCode::shape_mismatch, "projections");
+  changed.projection.kind = ProjectionKind::mean_pooling;
+  LinformerAttention<float> pooling(changed, 1);
+  pooling.projections().projection(0, 0, Side::value) = Projection<float>(MaxPooling<float>{Windows(4, 8)});
+  CHECK(pooling.plan(8).order == Order::direct);
+  CHECK(pooling(x).allFinite());
+}
+
+TEST_CASE("memory of absent rows may not be shared either") {
+  const LinformerAttention<float> attention({.sequence_length = 8, .model_width = 4, .heads = 2, .projected_length = 4},
+                                            1);
+  Matrix<float> memory = random_matrix<float>(12, 4, 1);
+  const Matrix<float> before = memory, x = random_matrix<float>(8, 4, 2);
+  const TokenMask tail = to_mask({true, true, true, false, false, false, false, false});
+  const TokenMask holes = to_mask({true, false, true, true, true, true, true, true});
+  check_error(
+      [&] {
+        attention.forward(x, MatrixRef<float>(memory.topRows(8)), {.context = memory.bottomRows(5), .mask = tail});
+      },
+      ErrorCode::aliasing, "y");
+  check_error([&] { attention.forward(memory.topRows(8), MatrixRef<float>(memory.topRows(8)), {.mask = holes}); },
+              ErrorCode::aliasing, "y");
+  CHECK(same_bits(memory, before));
+}
+
+TEST_CASE("a context takes no more tokens than the sequence has, and attend only what it looks at") {
+  const LinformerAttention<float> attention({.sequence_length = 8, .model_width = 4, .heads = 2, .projected_length = 4},
+                                            1);
+  const Matrix<float> x = random_matrix<float>(8, 4, 2);
+  auto context = attention.empty_context();
+  attention.accumulate(context, x);
+  check_error([&] { attention.accumulate(context, x, 0); }, ErrorCode::sequence_too_long, "context");
+  Matrix<float> y(8, 4);
+  Probabilities<float> p;
+  check_error([&] { attention.attend(x, attention.keys_values(context), y, 0, {.probabilities = &p}); },
+              ErrorCode::unsupported, "options");
+}

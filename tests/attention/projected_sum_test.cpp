@@ -135,3 +135,20 @@ TEST_CASE("sums of different shapes do not merge, and stay as they were") {
   CHECK(sum.rows() == 1);
   CHECK(sum.width() == 2);
 }
+
+TEST_CASE("millions of parts lose nothing") {
+  for (const float value : {0.7F, 1.0F}) {
+    constexpr Index parts = 6'000'000;
+    ProjectedSum<float> sum(1, 1, Reduction::sum);
+    const Matrix<float> part = Matrix<float>::Constant(1, 1, value);
+    const Vector<float> ones = Vector<float>::Ones(1);
+    for (Index i = 0; i < parts; ++i) sum.add(part, ones);
+    Matrix<float> out(1, 1);
+    Vector<float> all;
+    sum.read(std::vector<Index>{0}, false, out, all);
+    const double exact = double{value} * parts;
+    constexpr double u = std::numeric_limits<float>::epsilon() / 2;
+    CHECK(std::abs(out(0, 0) - exact) <= (2 * u + 64 * u * u * parts) * exact);
+    CHECK(all(0) == parts);
+  }
+}

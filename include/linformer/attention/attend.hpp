@@ -58,6 +58,7 @@ template <class Q, SameScalarAs<Q> K, SameScalarAs<Q> V, SameScalarAs<Q> E, Same
                                                 const Eigen::MatrixBase<V>& v, const Eigen::MatrixBase<E>& e,
                                                 const Eigen::MatrixBase<F>& f) {
   detail::require_shape("f", f.rows(), f.cols(), e.rows(), e.cols());
+  detail::require_shape("k", k.rows(), k.cols(), k.rows(), q.cols());
   detail::require_shape("v", v.rows(), v.cols(), k.rows(), v.cols());
   return attend(q, project(e, k), project(f, v));
 }

@@ -60,7 +60,7 @@ class AttentionBlock {
     if (!projections.key.empty()) {
       for (const auto* projection : projections.key) shape.projected_length += static_cast<double>(projection->rows());
       shape.projected_length /= static_cast<double>(config_.heads);
-      shape.commutes = projections.key.front()->commutes();
+      shape.commutes = commutes(projections);
       shape.dense = !projections.key.front()->local();
       shape.distinct_projections = distinct(projections);
     }
@@ -83,6 +83,10 @@ class AttentionBlock {
                   ProjectedContext<T>& context, const Execution& execution) const {
     detail::require_shape("context", rows.rows(), rows.cols(), tokens.count, config_.context_width);
     require_length(tokens);
+    detail::require(
+        context.tokens() + tokens.count <= config_.sequence_length, ErrorCode::sequence_too_long, "context",
+        [&] { return "at most sequence_length = " + std::to_string(config_.sequence_length) + " tokens in all"; },
+        [&] { return std::to_string(context.tokens() + tokens.count); });
     const Execution mine = with_precision(execution);
     const Workspace::Scope scope(mine.workspace);
     const ContextStreams<T>& its_streams = streams(projections, context.order(), mine.workspace);
@@ -115,6 +119,12 @@ class AttentionBlock {
     detail::require_shape("keys", keys_values.width(), keys_values.rows(),
                           keys_values.absorbed() ? config_.model_width : config_.heads * config_.head_width,
                           keys_values.rows());
+    detail::require(keys_values.precision() == weights_.precision(), ErrorCode::shape_mismatch, "keys",
+                    "those of a layer of the same precision", "those of another");
+    detail::require(
+        static_cast<Index>(keys_values.heads.size()) == config_.heads, ErrorCode::shape_mismatch, "keys",
+        [&] { return "those of " + std::to_string(config_.heads) + " heads"; },
+        [&] { return std::to_string(keys_values.heads.size()); });
     detail::require_apart<T>("x", x, "y", y);
     const Execution mine = with_precision(execution);
     const Workspace::Scope scope(mine.workspace);
@@ -238,6 +248,13 @@ class AttentionBlock {
     return {execution.pool, execution.workspace, execution.isa, weights_.precision()};
   }
 
+  /// Whether all of the layer's projections commute with features.
+  [[nodiscard]] static bool commutes(const LayerProjections<T>& projections) {
+    const auto one = [](const Projection<T>* projection) { return projection->commutes(); };
+    return std::all_of(projections.key.begin(), projections.key.end(), one) &&
+           std::all_of(projections.value.begin(), projections.value.end(), one);
+  }
+
   /// How many of the layer's matrices E and F differ.
   [[nodiscard]] static Index distinct(const LayerProjections<T>& projections) {
     Index count = 0;
@@ -257,7 +274,7 @@ class AttentionBlock {
     detail::require(config_.mechanism == Mechanism::linformer, ErrorCode::unsupported, "projected context",
                     "Mechanism::linformer", "softmax attention, which keeps every token");
     check(projections);
-    detail::require(order == Order::direct || projections.key.front()->commutes(), ErrorCode::unsupported, "order",
+    detail::require(order == Order::direct || commutes(projections), ErrorCode::unsupported, "order",
                     "Order::direct, as this projection does not commute with features",
                     order == Order::absorbed ? "Order::absorbed" : "Order::reassociated");
     auto& result = workspace.template kept<ContextStreams<T>>();
@@ -280,6 +297,7 @@ class AttentionBlock {
 
   void check(const ConstMatrixRef<T>& x, Index queries, const ConstMatrixRef<T>& context, Index tokens,
              const MatrixRef<T>& y) const {
+    require_configured();
     detail::require_shape("x", x.rows(), x.cols(), queries, config_.model_width);
     detail::require_shape("context", context.rows(), context.cols(), tokens, config_.context_width);
     detail::require_shape("y", y.rows(), y.cols(), x.rows(), config_.model_width);
@@ -298,6 +316,8 @@ class AttentionBlock {
       for (const Projection<T>* projection : {projections.key[head], projections.value[head]}) {
         detail::require_shape("projections", projection->rows(), projection->columns(), projections.key[head]->rows(),
                               config_.sequence_length);
+        detail::require(projection->local() == projections.key.front()->local(), ErrorCode::shape_mismatch,
+                        "projections", "all dense, or all with windows", "both");
         const Index width = projection->feature_width();
         detail::require(
             width == 0 || width == config_.head_width, ErrorCode::shape_mismatch, "projections",

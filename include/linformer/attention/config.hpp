@@ -45,9 +45,10 @@ enum class FixedScale { paper, preserving };
 /// The sequence projections of a model.
 struct ProjectionConfig {
   ProjectionKind kind = ProjectionKind::learned;
-  FixedScale scale = FixedScale::paper;  ///< of gaussian and rademacher
+  FixedScale scale = FixedScale::paper;  ///< of gaussian and rademacher, ignored elsewhere
   bool stored = false;     ///< keep a fixed projection in memory (k × n) instead of generating it at each use
-  bool log_count = false;  ///< mean pooling: add log(tokens in the window) to its score; exact where they are equal
+  bool log_count = false;  ///< of mean pooling, ignored elsewhere: add log(tokens in the window) to its score; exact
+                           ///< where they are equal
   bool bias = false;       ///< a learned vector r (k), added to every feature of the projected rows: E·K + r·1ᵀ
 };
 
@@ -60,7 +61,7 @@ class ProjectedLength {
   ProjectedLength(std::initializer_list<Index> lengths) : lengths_(lengths) {}   // NOLINT(google-explicit-constructor)
   ProjectedLength(std::vector<Index> lengths) : lengths_(std::move(lengths)) {}  // NOLINT(google-explicit-constructor)
 
-  /// As given: 1, L, h (for one layer) or L·h numbers.
+  /// As given: 1, L, h or L·h numbers; where L = h, a list of as many is by layer.
   [[nodiscard]] const std::vector<Index>& list() const noexcept { return lengths_; }
 
  private:
@@ -121,7 +122,7 @@ inline AttentionConfig resolved(AttentionConfig config) {
     const char* names[] = {"tokens", "causal", "pairwise (n x n)", "relative"};
     throw Error(ErrorCode::unsupported, "masking",
                 "a token mask: Linformer's projected rows mix all tokens of the context, so single pairs of query and "
-                "key cannot be masked or biased, nor the future hidden",
+                "key cannot be masked or biased, nor the future hidden (softmax attention here has the same interface)",
                 names[static_cast<int>(config.masking)]);
   }
   return config;

@@ -31,17 +31,19 @@ class KeysValues {
     absorbed_ = absorbed;
     keys_.resize(width, rows);
     values_.resize(rows, width);
-    rounded_ = false;
+    precision_ = Precision::full;
   }
 
   /// Rounds both, once they are written, to what products are computed in.
   void round(Isa isa, Precision precision) {
-    rounded_ = precision != Precision::full;
-    if (!rounded_) return;
+    precision_ = precision;
+    if (precision == Precision::full) return;
     rounded_keys_.assign(keys_.block(), isa, precision);
     rounded_values_.assign(values_.block(), isa, precision);
   }
 
+  /// What products read them in: that of the layer that made them.
+  [[nodiscard]] Precision precision() const { return precision_; }
   /// Whether W_Q and W_O are folded in.
   [[nodiscard]] bool absorbed() const { return absorbed_; }
   /// Most rows of any head; absorbed, of all heads together.
@@ -55,11 +57,16 @@ class KeysValues {
   [[nodiscard]] auto values() const { return values_.block(); }
   [[nodiscard]] auto values() { return values_.block(); }
   /// Both as products read them.
-  [[nodiscard]] Operand<T> key_operand() const { return rounded_ ? rounded_keys_.operand() : Operand<T>(keys()); }
-  [[nodiscard]] Operand<T> value_operand() const { return rounded_ ? rounded_values_.operand() : Operand<T>(values()); }
+  [[nodiscard]] Operand<T> key_operand() const { return is_rounded() ? rounded_keys_.operand() : Operand<T>(keys()); }
+  [[nodiscard]] Operand<T> value_operand() const {
+    return is_rounded() ? rounded_values_.operand() : Operand<T>(values());
+  }
 
  private:
-  bool absorbed_ = false, rounded_ = false;
+  [[nodiscard]] bool is_rounded() const { return precision_ != Precision::full; }
+
+  bool absorbed_ = false;
+  Precision precision_ = Precision::full;
   detail::PaddedMatrix<T> keys_, values_;
   FrozenOperand<T> rounded_keys_, rounded_values_;
 };

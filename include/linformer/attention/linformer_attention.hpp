@@ -121,12 +121,10 @@ class LinformerAttention {
                     "another batch than x and the context", "the same");
     detail::require_apart<T>("x", x.rows, "y", y.rows);
     if (options.context) detail::require_apart<T>("the context", options.context.rows().map(), "y", y.rows);
-    if (!(y.layout == x.layout)) {
-      BatchLayout layout = x.layout;
-      detail::resize(y.rows, x.rows.rows(), config().model_width);
-      y.layout = std::move(layout);
+    if (!(y.layout == x.layout) || y.rows.rows() != x.rows.rows() || y.rows.cols() != config().model_width) {
+      Batch<T> fresh{x.layout, Matrix<T>(x.rows.rows(), config().model_width)};  // both or neither
+      y = std::move(fresh);
     }
-    detail::resize(y.rows, x.rows.rows(), config().model_width);
     const LayerView layer(*this, options.workspace);
     if (options.context) {
       block_.forward(layer.get(), x.rows, x.layout, options.context.rows().map(), *options.context.layout(), y.rows,
@@ -145,7 +143,8 @@ class LinformerAttention {
   /// Adds a chunk to what was seen of a context: the first pass of the streamed form.
   /// @param chunk tokens × context width
   /// @param first position of the chunk's first token; by default where the last chunk ended
-  /// @param options threads, pool, workspace and mask (1 × rows of the chunk) are used
+  /// Each position is to be added once, by this layer: that is not checked.
+  /// @param options threads, pool, workspace, isa and mask (1 × rows of the chunk) are used, others are not looked at
   /// @throws Error shape_mismatch, sequence_too_long; the context is then unchanged
   void accumulate(ProjectedContext<T>& context, const ConstMatrixRef<T>& chunk, std::optional<Index> first = {},
                   const ForwardOptions<T>& options = {}) const {
@@ -154,7 +153,7 @@ class LinformerAttention {
     const Index begin = first.value_or(context.extent());
     detail::require(begin >= 0, ErrorCode::shape_mismatch, "context", "positions of at least 0", std::to_string(begin));
     detail::require(begin <= config().sequence_length, ErrorCode::sequence_too_long, "context",
-                    "positions below sequence_length = " + std::to_string(config().sequence_length),
+                    "a first position of at most sequence_length = " + std::to_string(config().sequence_length),
                     std::to_string(begin));
     const Positions tokens = present.positions(begin);
     ProjectedContext<T> extended = context;  // so that a failure leaves the context as it was
@@ -173,10 +172,14 @@ class LinformerAttention {
   /// Attention of a chunk of queries to a projected context: the second pass of the streamed form.
   /// @param x queries × D, @param y queries × D
   /// @param first position of the first query, which only dropout looks at
-  /// @param options threads, pool, workspace and dropout are used
-  /// @throws Error shape_mismatch, aliasing
+  /// @param options threads, pool, workspace, isa and dropout are used
+  /// @throws Error shape_mismatch, aliasing; unsupported for a mask, a context, an order or probabilities
   void attend(const ConstMatrixRef<T>& x, const KeysValues<T>& keys_values, MatrixRef<T> y, Index first = 0,
               const ForwardOptions<T>& options = {}) const {
+    detail::require(!options.mask && !options.context && !options.context_mask && !options.order &&
+                        options.probabilities == nullptr,
+                    ErrorCode::unsupported, "options", "threads, pool, workspace, isa and dropout alone",
+                    "a mask, context, order or probabilities");
     const CallResources resources(options);
     block_.attend(keys_values, {first, x.rows()}, x, y, {{}, options.dropout, config().dropout}, resources.execution());
   }
@@ -266,6 +269,8 @@ class LinformerAttention {
     detail::require(options.context || !options.context_mask, ErrorCode::unsupported, "context_mask",
                     "none without a context: mask holds for queries and keys of self-attention", "a mask");
     detail::require_shape("y", y.rows(), y.cols(), x.rows(), config().model_width);
+    detail::require_apart<T>("x", x, "y", y);  // absent rows too: those of y become zero
+    if (options.context) detail::require_apart<T>("the context", options.context.rows().map(), "y", y);
     Workspace own;
     Workspace& workspace = options.workspace != nullptr ? *options.workspace : own;
     const PresentRows queries(x, options.mask, "mask", workspace.template kept<Present<0>>());

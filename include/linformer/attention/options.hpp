@@ -60,7 +60,7 @@ class CallResources {
                    options.workspace != nullptr ? *options.workspace : own_workspace_,
                    options.isa.value_or(default_isa())} {
     detail::require(is_supported(execution_.isa), ErrorCode::unsupported, "isa", "an instruction set of this processor",
-                    std::to_string(static_cast<int>(execution_.isa)));
+                    name_of(execution_.isa));
   }
   CallResources(const CallResources&) = delete;
   CallResources& operator=(const CallResources&) = delete;

@@ -253,6 +253,8 @@ void finish_context(const TransposedWeights<T>& weights, const LayerProjections<
     });
   } else {
     result.resize(most, heads * head_width, false);
+    // Rounded values are read in pairs of rows: beyond the last row of a head with fewer there must be a number.
+    if (execution.precision != Precision::full) result.values().setZero();
     // One task for each side and run of heads that read the same sum; a run is found by its first head.
     execution.run(2 * heads, [&](Index task, const Compute& compute) {
       const Side side = task < heads ? Side::key : Side::value;

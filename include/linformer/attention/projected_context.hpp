@@ -41,6 +41,7 @@ class ProjectedContext {
   void extend(Index extent) { extent_ = std::max(extent_, extent); }
 
   /// Adds what another context of the same layer has seen of the same sequence.
+  /// That it was this layer is not checked beyond shapes.
   /// @throws Error shape_mismatch if it belongs to a layer of another shape or was accumulated in another order
   void merge(const ProjectedContext& other) {
     detail::require(other.order_ == order_ && other.sums_.size() == sums_.size(), ErrorCode::shape_mismatch,

@@ -11,8 +11,8 @@ namespace linformer::inline LINFORMER_ABI {
 /// E·X of the tokens seen so far, a value that accumulates: sums over any cut of the sequence add up.
 ///
 /// Inside a cut sums run in `T`; across cuts every element carries the rounding error of its sum with it (Knuth's
-/// two-sum), so that the error does not grow with the number of cuts: |E·X − sum| ≤ (γ_c + 2u + O(m·u²))·|E||X| for
-/// cuts of at most c tokens and m cuts.
+/// two-sum), so that the error does not grow with the number of cuts: |E·X − sum| ≤ (γ_c + 2u + O(64·m·u²))·|E||X| for
+/// cuts of at most c tokens and m cuts. Every 64 cuts the error carried along is added to the sum as far as it fits.
 template <Scalar T>
 class ProjectedSum {
  public:
@@ -25,6 +25,7 @@ class ProjectedSum {
   void reset(Index rows, Index width, Reduction reduction) {
     reduction_ = reduction;
     empty_ = true;
+    additions_ = 0;
     detail::resize(sum_, rows, width);
     detail::resize(error_, reduction == Reduction::sum ? rows : 0, width);
     detail::resize(ones_, rows, 1);
@@ -59,6 +60,7 @@ class ProjectedSum {
     } else {
       for (Index i = 0; i < rows(); ++i) two_sum(sum_.row(i), part.row(i), error_.row(i));
       two_sum(ones_, ones, ones_error_);
+      if (++additions_ % 64 == 0) absorb_errors();
     }
   }
 
@@ -76,6 +78,7 @@ class ProjectedSum {
     if (reduction_ == Reduction::sum) {
       error_ += other.error_;
       ones_error_ += other.ones_error_;
+      absorb_errors();
     }
   }
 
@@ -108,11 +111,24 @@ class ProjectedSum {
     sum += part;
   }
 
+  /// Keeps errors below a unit of the sums that they belong to, as else they would be rounded like sums themselves.
+  void absorb_errors() {
+    const auto absorb = [](T& sum, T& error) {
+      if (!std::isfinite(error)) return;
+      const T whole = sum + error;
+      error -= whole - sum;
+      sum = whole;
+    };
+    for (Index i = 0; i < error_.size(); ++i) absorb(sum_.data()[i], error_.data()[i]);
+    for (Index i = 0; i < ones_error_.size(); ++i) absorb(ones_.data()[i], ones_error_.data()[i]);
+  }
+
   /// A sum that is not finite has no error.
   static T corrected(T sum, T error) { return std::isfinite(error) ? sum + error : sum; }
 
   Reduction reduction_ = Reduction::sum;
   bool empty_ = true;
+  Index additions_ = 0;
   Matrix<T> sum_, error_;
   Vector<T> ones_, ones_error_;
   Counts counts_;

@@ -39,6 +39,7 @@ class ProjectionSet {
   ProjectionSet(const ProjectionSetConfig& config, std::uint64_t seed) : config_(config) {
     detail::require_config(config.layers >= 1, "layers", "at least 1", config.layers);
     detail::require_config(config.heads >= 1, "heads", "at least 1", config.heads);
+    detail::checked_size("layers x heads", {config.layers, config.heads, 2});
     const bool by_head = config.sharing == Sharing::none;
     const bool by_layer = config.sharing != Sharing::layerwise;
     const bool by_side = config.sharing == Sharing::none || config.sharing == Sharing::headwise;
@@ -118,8 +119,10 @@ class ProjectionSet {
     if (size == 1) return at(0);
     const bool by_layer = size == config_.layers;
     const bool by_layer_and_head = size == config_.layers * config_.heads;
-    detail::require_config(by_layer || by_layer_and_head, "projected_length",
-                           "1 number, one a layer (" + std::to_string(config_.layers) + ") or one a layer and head (" +
+    const bool by_head = size == config_.heads;
+    detail::require_config(by_layer || by_head || by_layer_and_head, "projected_length",
+                           "1 number, one a layer (" + std::to_string(config_.layers) + "), one a head (" +
+                               std::to_string(config_.heads) + ") or one a layer and head (" +
                                std::to_string(config_.layers * config_.heads) + ")",
                            size);
     if (by_layer) {
@@ -129,7 +132,7 @@ class ProjectionSet {
     }
     detail::require_config(config_.sharing == Sharing::none, "projected_length",
                            "1 number or one a layer where heads share their projections", size);
-    return at(layer * config_.heads + head);
+    return at(by_layer_and_head ? layer * config_.heads + head : head);
   }
 
   static void require_below(const char* name, Index value, Index bound) {

@@ -3,8 +3,9 @@
 #include <Eigen/Core>
 
 // Every name of the library lives in `linformer::inline LINFORMER_ABI`, a namespace that spells Eigen's version, its
-// alignment and the instruction set of the translation unit. Objects compiled with different `-march` flags therefore
-// do not share inline functions by accident, and passing a type of ours between them fails to link instead of crashing.
+// alignment and the vector instruction set of the translation unit. Objects whose alignment or vectors differ therefore
+// do not share inline functions by accident, and passing a type of ours between them fails to link instead of crashing;
+// objects of two processors with the same vectors (haswell, znver3) are taken for the same.
 // Eigen's own inline functions carry no such tag and are outside our power.
 
 #if defined(__AVX512F__)

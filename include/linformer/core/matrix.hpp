@@ -47,7 +47,7 @@ void resize(Values& values, Index rows, Index cols) {
   values.resize(rows, cols);
 }
 
-/// @throws Error aliasing if the output shares memory with an input
+/// @throws Error aliasing if the memory from the output's first to its last value overlaps that of an input
 template <Scalar T>
 void require_apart(const char* input_name, const ConstMatrixRef<T>& input, const char* output_name,
                    const ConstMatrixRef<T>& output) {

@@ -11,8 +11,8 @@ namespace linformer::inline LINFORMER_ABI {
 /// The present tokens of a (B, n, D) tensor of either order. @throws Error shape_mismatch if the mask is not B × n.
 template <Scalar T, int Layout, class TensorIndex>
 [[nodiscard]] Batch<T> to_ragged(const Eigen::Tensor<T, 3, Layout, TensorIndex>& padded, const MaskView& mask) {
-  const Index n = static_cast<Index>(padded.dimension(1));
-  const Index width = static_cast<Index>(padded.dimension(2));
+  const auto n = static_cast<Index>(padded.dimension(1));
+  const auto width = static_cast<Index>(padded.dimension(2));
   detail::require_shape("token mask", mask.sequences(), mask.length(), static_cast<Index>(padded.dimension(0)), n);
   Batch<T> batch{BatchLayout::from_mask(mask), {}};
   batch.rows.resize(batch.layout.rows(), width);

@@ -79,11 +79,13 @@ class Workspace {
     while (static_cast<Index>(workers_.size()) < count) workers_.push_back(std::make_unique<Workspace>());
   }
   /// Gives every worker as much memory as the one that has most, so that it does not matter which takes what next time.
-  void level_workers() noexcept {
+  /// @param count the first workers, those that may get a task
+  void level_workers(Index count) noexcept {
+    const auto those = std::min(static_cast<std::size_t>(count), workers_.size());
     std::size_t most = 0;
-    for (const auto& worker : workers_) most = std::max(most, worker->own_capacity());
-    for (const auto& worker : workers_) {
-      if (worker->own_capacity() < most) worker->replace_blocks(most);
+    for (std::size_t i = 0; i < those; ++i) most = std::max(most, workers_[i]->own_capacity());
+    for (std::size_t i = 0; i < those; ++i) {
+      if (workers_[i]->own_capacity() < most) workers_[i]->replace_blocks(most);
     }
   }
   /// Scratch memory of a worker below the count reserved.

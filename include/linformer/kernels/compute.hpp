@@ -39,7 +39,7 @@ struct Execution {
       const Workspace::Scope scope(scratch);
       work(task, Compute{scratch, isa, precision});
     });
-    workspace.level_workers();
+    if (tasks > 1) workspace.level_workers(pool.threads());
   }
 };
 

@@ -185,7 +185,7 @@ inline void pair_rows(Index rows, Index columns, const float* in, Index in_strid
   }
 }
 
-/// e^x for x ≤ 0, within 2 ULP; 0 below −87.33, where the result would be denormal; NaN for NaN. The polynomial is that
+/// e^x for x ≤ 0, within 2 ULP; 0 below −87.33, where the result is less than 1.01 of the least normal one; NaN for NaN. The polynomial is that
 /// of Cephes' expf.
 inline Lanes exponential(Lanes x) {
   const Lanes magic = broadcast(12582912.0F);  // 1.5·2²³: adding it rounds to an integer

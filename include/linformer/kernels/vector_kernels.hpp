@@ -5,8 +5,16 @@
 // The kernels of vector_code.inl, compiled once for each instruction set by regions of target attributes, so that no
 // flag is needed and the processor decides at run time. Where the compiler knows no such region there are none.
 
-#if defined(__x86_64__) && defined(__GNUC__)
+#if defined(__x86_64__) && defined(__GNUC__) && defined(__has_builtin)
+#if __has_builtin(__builtin_shufflevector)  // GCC from 12 on, Clang
 #define LINFORMER_HAS_VECTOR_KERNELS 1
+#endif
+#endif
+#ifndef LINFORMER_HAS_VECTOR_KERNELS
+#define LINFORMER_HAS_VECTOR_KERNELS 0
+#endif
+
+#if LINFORMER_HAS_VECTOR_KERNELS
 
 #include <immintrin.h>
 
@@ -108,6 +116,4 @@ struct VectorKernels {
 
 }  // namespace linformer::inline LINFORMER_ABI::detail
 
-#else
-#define LINFORMER_HAS_VECTOR_KERNELS 0
 #endif
