@@ -94,6 +94,11 @@ TEST_CASE("k by layer, by head, or by both") {
     CHECK(by_both.projection(i / 2, i % 2, Side::key).rows() == i + 1);
     CHECK(by_both.projection(i / 2, i % 2, Side::value).rows() == i + 1);
   }
+  const auto of_all_layers = set(3, {7, 3}, Sharing::none);
+  for (Index layer = 0; layer < 3; ++layer) {
+    CHECK(of_all_layers.projection(layer, 0, Side::key).rows() == 7);
+    CHECK(of_all_layers.projection(layer, 1, Side::value).rows() == 3);
+  }
   const auto by_head = set(1, {7, 3}, Sharing::none);
   CHECK(by_head.projection(0, 0, Side::key).rows() == 7);
   CHECK(by_head.projection(0, 1, Side::value).rows() == 3);
@@ -108,8 +113,8 @@ TEST_CASE("k by layer, by head, or by both") {
       {3, {1, 2, 3, 4, 5, 6}, Sharing::key_value},  //
       {1, {7, 3}, Sharing::headwise},               //
       {1, {7, 3}, Sharing::layerwise},              //
-      {3, {1, 2}, Sharing::none},                   // neither by layer nor by layer and head
-      {3, {1, 2, 3, 4}, Sharing::none},             //
+      {3, {1, 2}, Sharing::headwise},               //
+      {3, {1, 2, 3, 4}, Sharing::none},             // neither by layer, nor by head, nor by both
       {3, {}, Sharing::none},                       //
       {3, {4, 9, 4}, Sharing::none},                // one of them longer than n
       {3, {4, 4, 0}, Sharing::headwise},            // or none
