@@ -105,7 +105,7 @@ inline void product_columns(Index m, Index depth, const float* a, Index a_stride
 /// c (m × n) = aᵀ·b, or += if `add`: a is depth × m, b depth × n, all row-major. Each element is a sum in the order of
 /// depth, in blocks of `tile_depth`, wherever it lies in c.
 template <class Words>
-inline void product_of(Index m, Index n, Index depth, const float* a, Index a_stride, const float* b, Index b_stride,
+inline void product_of_rows(Index m, Index n, Index depth, const float* a, Index a_stride, const float* b, Index b_stride,
                        float* c, Index c_stride, bool add) {
   if (depth == 0 && !add) {
     for (Index i = 0; i < m; ++i) {
@@ -146,6 +146,17 @@ inline void product_of(Index m, Index n, Index depth, const float* a, Index a_st
         }
       }
     }
+  }
+}
+
+/// The same, some rows of c at a time: what a block of depth adds to stays in the second-level cache for the next.
+template <class Words>
+inline void product_of(Index m, Index n, Index depth, const float* a, Index a_stride, const float* b, Index b_stride,
+                       float* c, Index c_stride, bool add) {
+  constexpr Index rows = 128;
+  for (Index i = 0; i < m; i += rows) {
+    product_of_rows<Words>(m - i < rows ? m - i : rows, n, depth, a + i, a_stride, b, b_stride, c + i * c_stride,
+                           c_stride, add);
   }
 }
 
