@@ -143,7 +143,7 @@ class LinformerAttention {
   /// Adds a chunk to what was seen of a context: the first pass of the streamed form.
   /// @param chunk tokens × context width
   /// @param first position of the chunk's first token; by default where the last chunk ended
-  /// Each position is to be added once, by this layer: that is not checked.
+  /// Each position is to be added once, by this layer: beyond the count of tokens that is not checked.
   /// @param options threads, pool, workspace, isa and mask (1 × rows of the chunk) are used, others are not looked at
   /// @throws Error shape_mismatch, sequence_too_long; the context is then unchanged
   void accumulate(ProjectedContext<T>& context, const ConstMatrixRef<T>& chunk, std::optional<Index> first = {},

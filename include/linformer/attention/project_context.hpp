@@ -143,7 +143,7 @@ void read_sums(const ContextStreams<T>& streams, const ProjectedContext<T>& cont
 
 /// K̄ or V̄ of neighbouring heads that read the same sum: K̄ = E·K + r·1ᵀ + 1·cᵀ, scaled by 1/√d, a key a column; V̄
 /// likewise, a value a row.
-/// @param heads those that the projections, one for each, belong to
+/// @param owners the projections of these heads, one for each, from `first_head` on
 template <Scalar T>
 void project_heads(const TransposedWeights<T>& weights, Side side, std::span<const Projection<T>* const> owners,
                    Index first_head, Index head_width, const ContextStreams<T>& streams,
