@@ -79,11 +79,6 @@ class ContextStreams {
     Index column;  ///< first of the head's d columns; 0 for the input
   };
 
-  ContextStreams() = default;
-  ContextStreams(Order order, const LayerProjections<T>& projections, Index context_width, Index head_width) {
-    assign(order, projections, context_width, head_width);
-  }
-
   /// Becomes the streams of a layer; memory is used again.
   void assign(Order order, const LayerProjections<T>& projections, Index context_width, Index head_width) {
     order_ = order;
