@@ -580,7 +580,7 @@ TEST_CASE("a context that could not take a chunk is as it was", "[allocation]") 
       // were it half taken, keys would differ.
       const auto read = [&](const ProjectedContext<float>& context) {
         const KeysValues<float> result = attention().keys_values(context);
-        Values values = values_of(Matrix<float>(result.keys()));
+        Values values = values_of(Matrix<float>(result.keys(0, result.rows())));
         const Values more = values_of(Matrix<float>(result.values()));
         values.insert(values.end(), more.begin(), more.end());
         values.push_back(static_cast<float>(context.tokens()));

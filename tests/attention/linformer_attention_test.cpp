@@ -373,7 +373,7 @@ TEST_CASE("NaN and infinity reach only the projected rows that the token reaches
         const bool maximum = kind.projection.kind == ProjectionKind::max_pooling;
         for (Index i = 0; i < 8; ++i) {
           const bool reached = !local || i == 4;
-          for (const float row : {kv.keys()(0, i), kv.values()(i, 0)}) {
+          for (const float row : {kv.keys(0, kv.rows())(0, i), kv.values()(i, 0)}) {
             CAPTURE(i, row);
             if (!reached)
               CHECK(std::isfinite(row));

@@ -49,7 +49,8 @@ TEST_CASE("keys of tokens are scaled by 1/sqrt(d) and keep their positions") {
   ThreadPool alone(1);
   Workspace workspace;
   const Execution execution{alone, workspace, default_isa()};
-  keys_values_of_tokens<float>(weights.transposed(execution.here()), x, {0, 290, positions.data()}, 2, kv, execution);
+  keys_values_of_tokens<float>(weights.transposed(execution.here()), x, {0, 290, positions.data()}, 2, 96, kv,
+                               execution);
   const auto layer = oracle::describe(attention, 5);
   const auto keys = oracle::apply(layer.key, exact(x), oracle::Table::Zero(290, 6));
   const auto values = oracle::apply(layer.value, exact(x), oracle::Table::Zero(290, 6));

@@ -49,10 +49,9 @@ struct Problem {
     Index key = 0;
     for (const Index count : tiles) {
       tile.absorb(query_columns, key_columns.middleCols(key, count), values.middleRows(key, count),
-                  bias.empty() ? nullptr : bias.data() + key, out, on_weights);
+                  bias.empty() ? nullptr : bias.data() + key, out, key + count == keys.rows(), on_weights);
       key += count;
     }
-    tile.finish(out);
     return out.transpose();
   }
 
@@ -151,8 +150,7 @@ TEST_CASE("a tile can be used again for fewer rows and keys", "[attend_tile]") {
     Matrix<double> out(problem->values.cols(), problem->queries.rows());
     tile.begin(problem->queries.rows());
     tile.absorb(Matrix<double>(problem->queries.transpose()), Matrix<double>(problem->keys.transpose()),
-                problem->values, nullptr, out, ignore<double>);
-    tile.finish(out);
+                problem->values, nullptr, out, true, ignore<double>);
     CHECK(problem->worst_error(out.transpose(), 1) <= 1);
   }
 }

@@ -95,6 +95,47 @@ TEMPLATE_TEST_CASE("products of small integers are exact", "[product]", float, d
   }
 }
 
+TEMPLATE_TEST_CASE("terms beside a product are one rounding each", "[product]", float, double) {
+  using T = TestType;
+  for (const auto& [m, p, n] : all_sizes) {
+    Numbers numbers(static_cast<std::uint64_t>(7 * m + 5 * p + n));
+    const Matrix<T> a = numbers.matrix<T>(p, m), b = numbers.matrix<T>(p, n), start = numbers.matrix<T>(m, n, 3);
+    const Matrix<T> kept = numbers.matrix<T>(1, n), row_bias = numbers.matrix<T>(1, m, 2),
+                    column_bias = numbers.matrix<T>(1, n, 2), factor = numbers.matrix<T>(1, n, 4);
+    for (const Isa isa : supported_isas()) {
+      for (int which = 0; which < 32; ++which) {
+        const auto has = [&](int bit) { return (which >> bit & 1) != 0; };
+        if (has(1) && !has(0)) continue;  // nothing is kept where nothing is added to
+        CAPTURE(m, p, n, static_cast<int>(isa), which);
+        reference::Exact exact = reference::product<T>(a.transpose(), b);
+        for (Index i = 0; i < m; ++i) {
+          for (Index j = 0; j < n; ++j) {
+            long double& value = exact.value(i, j);
+            long double& magnitude = exact.magnitude(i, j);
+            const auto add = [&](long double term) {
+              value += term;
+              magnitude += std::abs(term);
+            };
+            if (has(0)) add(static_cast<long double>(start(i, j)) * (has(1) ? kept(0, j) : T{1}));
+            if (has(2)) add(row_bias(0, i));
+            if (has(3)) add(column_bias(0, j));
+            if (has(4)) value *= factor(0, j), magnitude *= std::abs(static_cast<long double>(factor(0, j)));
+          }
+        }
+        Framed<T> out(has(0) ? start : Matrix<T>::Constant(m, n, std::numeric_limits<T>::quiet_NaN()));
+        multiply<T>(isa, a, b, out.inside(),
+                    {.add = has(0),
+                     .kept = has(1) ? kept.data() : nullptr,
+                     .row_bias = has(2) ? row_bias.data() : nullptr,
+                     .column_bias = has(3) ? column_bias.data() : nullptr,
+                     .column_factor = has(4) ? factor.data() : nullptr});
+        CHECK(reference::worst_error(out.inside(), exact, reference::gamma<T>(p + 5)) <= 1);
+        CHECK(out.frame_is_intact());
+      }
+    }
+  }
+}
+
 TEMPLATE_TEST_CASE("NaN reaches the row or column that it belongs to and no other", "[product]", float, double) {
   using T = TestType;
   constexpr T nan = std::numeric_limits<T>::quiet_NaN();
@@ -191,13 +232,18 @@ TEST_CASE("an element's bits depend neither on its place in the result nor on it
   const Matrix<float> a = numbers.matrix<float>(300, 60), b = numbers.matrix<float>(300, 130);
   for (const Isa isa : supported_isas()) {
     if (isa == Isa::eigen) continue;  // Eigen sums remainders in another order
-    Matrix<float> whole(60, 130);
-    multiply<float>(isa, a, b, whole);
+    const Matrix<float> row_bias = numbers.matrix<float>(1, 60), column_bias = numbers.matrix<float>(1, 130),
+                        factor = numbers.matrix<float>(1, 130), kept = numbers.matrix<float>(1, 130);
+    const Matrix<float> start = numbers.matrix<float>(60, 130);
+    Matrix<float> whole = start;
+    multiply<float>(isa, a, b, whole, {true, kept.data(), row_bias.data(), column_bias.data(), factor.data()});
     for (const Index first : {0, 1, 5, 40}) {
       for (const Index count : {1, 3, 8, 15}) {
         CAPTURE(static_cast<int>(isa), first, count);
-        Matrix<float> part(count, 2 * count);
-        multiply<float>(isa, a.middleCols(first, count), b.middleCols(2 * first, 2 * count), part);
+        Matrix<float> part = start.block(first, 2 * first, count, 2 * count);
+        multiply<float>(isa, a.middleCols(first, count), b.middleCols(2 * first, 2 * count), part,
+                        {true, kept.data() + 2 * first, row_bias.data() + first, column_bias.data() + 2 * first,
+                         factor.data() + 2 * first});
         CHECK(part == whole.block(first, 2 * first, count, 2 * count));
       }
     }

@@ -24,7 +24,8 @@
 #define LINFORMER_TEST_TEMPLATE extern template
 #endif
 #define LINFORMER_TEST_TEMPLATES(T)                                                                                    \
-  LINFORMER_TEST_TEMPLATE void detail::product<T>(Isa, const Operand<T>&, const Operand<T>&, MatrixRef<T>, bool);      \
+  LINFORMER_TEST_TEMPLATE void multiply<T>(Isa, const Operand<T>&, const Operand<T>&, MatrixRef<T>,                    \
+                                           const ProductTerms<T>&);                                                    \
   LINFORMER_TEST_TEMPLATE void absorb_scores<T>(Isa, MatrixRef<T>, MatrixRef<T>, MatrixRef<T>, MatrixRef<T>);          \
   LINFORMER_TEST_TEMPLATE void accumulate_context<T>(const TransposedWeights<T>&, const ContextStreams<T>&, Index,     \
                                                      const Positions&, const ConstMatrixRef<T>&, ProjectedContext<T>&, \
@@ -39,7 +40,8 @@
                                                       const Positions&, const ConstMatrixRef<T>&, MatrixRef<T>,        \
                                                       const WeightsRequest<T>&, const Execution&);                     \
   LINFORMER_TEST_TEMPLATE void keys_values_of_tokens<T>(const TransposedWeights<T>&, const ConstMatrixRef<T>&,         \
-                                                        const Positions&, Index, KeysValues<T>&, const Execution&);
+                                                        const Positions&, Index, Index, KeysValues<T>&,                \
+                                                        const Execution&);
 namespace linformer::inline LINFORMER_ABI {
 LINFORMER_TEST_TEMPLATES(float)
 LINFORMER_TEST_TEMPLATES(double)
@@ -119,7 +121,9 @@ bool same_bits(const Matrix<T>& a, const Matrix<T>& b) {
 /// A key in each row.
 template <Scalar T>
 Matrix<T> keys_of(const KeysValues<T>& keys_values) {
-  return keys_values.keys().transpose();
+  Matrix<T> keys(keys_values.rows(), keys_values.width());
+  for (Index key = 0; key < keys.rows(); ++key) keys.row(key) = keys_values.keys(key, 1).transpose();
+  return keys;
 }
 
 template <Scalar T>

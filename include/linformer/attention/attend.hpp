@@ -25,7 +25,7 @@ template <class Q, SameScalarAs<Q> K, SameScalarAs<Q> V>
 [[nodiscard]] Matrix<typename Q::Scalar> attend(const Eigen::MatrixBase<Q>& q, const Eigen::MatrixBase<K>& k,
                                                 const Eigen::MatrixBase<V>& v) {
   using T = typename Q::Scalar;
-  constexpr Index query_tile = 96, key_tile = 512;
+  using detail::key_tile, detail::query_tile;
   detail::require_shape("k", k.rows(), k.cols(), k.rows(), q.cols());
   detail::require_shape("v", v.rows(), v.cols(), k.rows(), v.cols());
   if (k.rows() == 0) return Matrix<T>::Zero(q.rows(), v.cols());
@@ -42,9 +42,8 @@ template <class Q, SameScalarAs<Q> K, SameScalarAs<Q> V>
     for (Index key = 0; key < k.rows(); key += key_tile) {
       const Index taken = std::min(key_tile, k.rows() - key);
       tile.absorb(queries.middleCols(query, count), keys.middleCols(key, taken), values.middleRows(key, taken), nullptr,
-                  out, [](const auto&, const auto&) {});
+                  out, key + taken == k.rows(), [](const auto&, const auto&) {});
     }
-    tile.finish(out);
   }
   return result.transpose();
 }

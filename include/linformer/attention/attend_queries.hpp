@@ -4,6 +4,7 @@
 #include <linformer/attention/options.hpp>
 #include <linformer/attention/weights.hpp>
 #include <linformer/kernels/attend_tile.hpp>
+#include <linformer/kernels/scale_columns.hpp>
 
 #include <span>
 
@@ -26,11 +27,6 @@ struct WeightsRequest {
 
 namespace detail {
 
-/// Queries that one task takes: whole vectors and tiles of a product; its rows of X, Q and the result, and a tile of
-/// scores, stay in the second-level cache.
-inline constexpr Index query_tile = 96;
-inline constexpr Index key_tile = 512;
-
 [[nodiscard]] constexpr Index tiles(Index rows) { return (rows + query_tile - 1) / query_tile; }
 
 /// out (h·d × m) = W_Q·xᵀ + b·1ᵀ of a tile of rows, a query a column.
@@ -38,8 +34,8 @@ template <Scalar T>
 void project_queries(const TransposedWeights<T>& weights, const ConstMatrixRef<T>& x, MatrixRef<T> out,
                      const Compute& compute) {
   const Workspace::Scope scope(compute.workspace);
-  multiply<T>(compute.isa, weights.query, operand<T>(transposed<T>(x, compute), compute), out);
-  if (weights.query_bias.size() != 0) out.colwise() += weights.query_bias;
+  multiply<T>(compute.isa, weights.query, operand<T>(transposed<T>(x, compute), compute), out,
+              {.row_bias = data_or_null(weights.query_bias)});
 }
 
 /// y (m × D) = attended·W_Oᵀ + 1·bᵀ of a tile. @param attended h·d × m, a query a column
@@ -47,8 +43,8 @@ template <Scalar T>
 void project_output(const TransposedWeights<T>& weights, const ConstMatrixRef<T>& attended, MatrixRef<T> y,
                     const Compute& compute) {
   const Workspace::Scope scope(compute.workspace);
-  multiply<T>(compute.isa, operand<T>(attended, compute), weights.output, y);
-  if (weights.output_bias.size() != 0) y.rowwise() += weights.output_bias.transpose();
+  multiply<T>(compute.isa, operand<T>(attended, compute), weights.output, y,
+              {.column_bias = data_or_null(weights.output_bias)});
 }
 
 /// Copies weights (keys × m) divided by their sums (1 × m) into rows of P̄.
@@ -74,7 +70,7 @@ void attend_absorbed(const TransposedWeights<T>& weights, const KeysValues<T>& c
     auto scores = compute.workspace.matrix<T>(context.rows(), count);
     auto state = compute.workspace.matrix<T>(3, count);
     const Operand<T> columns = operand<T>(transposed<T>(x.middleRows(first, count), compute), compute);
-    multiply<T>(compute.isa, context.key_operand(), columns, scores);
+    multiply<T>(compute.isa, context.key_operand(0, context.rows()), columns, scores);
     for (std::size_t head = 0; head < context.heads.size(); ++head) {
       const auto& described = context.heads[head];
       MatrixRef<T> of_head = scores.middleRows(described.first, described.rows);
@@ -92,11 +88,11 @@ void attend_absorbed(const TransposedWeights<T>& weights, const KeysValues<T>& c
         dropout->apply(positions.slice(first, count), column_of, of_head.transpose());
       }
       state.row(2) = state.row(1).cwiseInverse();
-      of_head.array().rowwise() *= state.row(2).array();
+      scale_columns<T>(compute.isa, of_head, state.row(2));
     }
     MatrixRef<T> out = y.middleRows(first, count);
-    multiply<T>(compute.isa, operand<T>(scores, compute), context.value_operand(), out);
-    if (weights.output_bias.size() != 0) out.rowwise() += weights.output_bias.transpose();
+    multiply<T>(compute.isa, operand<T>(scores, compute), context.value_operand(), out,
+                {.column_bias = detail::data_or_null(weights.output_bias)});
   });
 }
 
@@ -137,10 +133,10 @@ void attend_queries(const TransposedWeights<T>& weights, const KeysValues<T>& co
         const Index keys = std::min(key_tile, described.rows - key);
         const auto column_of = [&](Index j) { return described.column(key + j); };
         attend.absorb(query_operand.middle_rows(head * head_width, head_width),
-                      context.key_operand().middle_rows(head * head_width, head_width).middle_cols(key, keys),
+                      context.key_operand(key, keys).middle_rows(head * head_width, head_width),
                       context.value_operand().middle_rows(key, keys).middle_cols(head * head_width, head_width),
                       described.score_bias.empty() ? nullptr : described.score_bias.data() + key, out,
-                      [&](MatrixRef<T> scores, const auto& sums) {
+                      key + keys == described.rows, [&](MatrixRef<T> scores, const auto& sums) {
                         if (!request.probabilities.empty()) {
                           detail::copy_probabilities(scores, sums, first, column_of,
                                                      request.probabilities[static_cast<std::size_t>(head)]);
@@ -148,7 +144,6 @@ void attend_queries(const TransposedWeights<T>& weights, const KeysValues<T>& co
                         if (dropout) dropout->apply(positions.slice(first, count), column_of, scores.transpose());
                       });
       }
-      attend.finish(out);
     }
     detail::project_output<T>(weights, attended, y.middleRows(first, count), compute);
   });

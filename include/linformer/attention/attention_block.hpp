@@ -234,7 +234,10 @@ class AttentionBlock {
       accumulate_context(weights, its_streams, config_.sequence_length, its.tokens, its.context, projected, execution);
       finish_context(weights, projections, its_streams, projected, config_.head_width, keys_values, execution);
     } else {
-      keys_values_of_tokens(weights, its.context, its.tokens, config_.heads, keys_values, execution);
+      // Asked for P, tiled softmax takes all keys of a query at once.
+      const bool whole = config_.mechanism == Mechanism::softmax_tiled && !request.probabilities.empty();
+      const Index key_tile = whole ? detail::tiles(its.context.rows()) * detail::query_tile : detail::key_tile;
+      keys_values_of_tokens(weights, its.context, its.tokens, config_.heads, key_tile, keys_values, execution);
     }
     if (config_.mechanism == Mechanism::softmax && its.context.rows() != 0) {
       attend_materialised(weights, keys_values, its.queries, its.x, its.y, request, execution);

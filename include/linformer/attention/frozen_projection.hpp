@@ -21,7 +21,7 @@ struct FrozenProjection {
   void accumulate(const Positions& tokens, const ConstMatrixRef<T>& features, MatrixRef<T> out, Vector<T>* ones,
                   const Compute& compute) const {
     const Operand<T> stored = weight.operand();
-    const bool in_place = ones == nullptr && tokens.list == nullptr && weight.precision() == compute.precision &&
+    const bool in_place = tokens.list == nullptr && weight.precision() == compute.precision &&
                           (tokens.first % 2 == 0 || compute.precision == Precision::full);
     if (!in_place) {
       accumulate_dense<T>(rows(), tokens, features, out, ones, compute,
@@ -33,9 +33,8 @@ struct FrozenProjection {
     constexpr Index tile_rows = 256;  // a tile of features stays in the second-level cache
     for (Index begin = 0; begin < tokens.count; begin += tile_rows) {
       const Index count = std::min(tile_rows, tokens.count - begin);
-      const Workspace::Scope scope(compute.workspace);
-      multiply_add<T>(compute.isa, stored.middle_rows(tokens.first + begin, count),
-                      operand<T>(features.middleRows(begin, count), compute), out);
+      accumulate_columns<T>(stored.middle_rows(tokens.first + begin, count), features.middleRows(begin, count), out,
+                            ones, compute);
     }
   }
 };

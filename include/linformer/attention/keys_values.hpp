@@ -2,6 +2,7 @@
 
 #include <linformer/kernels/frozen_operand.hpp>
 
+#include <algorithm>
 #include <vector>
 
 namespace linformer::inline LINFORMER_ABI {
@@ -27,9 +28,12 @@ class KeysValues {
   /// Makes room for keys and values of h·d features, head by head, or, absorbed, of D features. Contents are not
   /// determined.
   /// @param rows most of any head; absorbed, of all heads together
-  void resize(Index rows, Index width, bool absorbed) {
+  /// @param key_tile keys that lie together: products that take as many at a time then read neighbouring memory
+  void resize(Index rows, Index width, bool absorbed, Index key_tile) {
     absorbed_ = absorbed;
-    keys_.resize(width, rows);
+    width_ = width;
+    key_tile_ = std::clamp(key_tile, Index{1}, std::max(rows, Index{1}));
+    keys_.resize((rows + key_tile_ - 1) / key_tile_ * width, key_tile_);
     values_.resize(rows, width);
     precision_ = Precision::full;
   }
@@ -49,15 +53,24 @@ class KeysValues {
   /// Most rows of any head; absorbed, of all heads together.
   [[nodiscard]] Index rows() const { return values_.rows(); }
   /// h·d; absorbed, D
-  [[nodiscard]] Index width() const { return keys_.rows(); }
-  /// width × rows, a key a column, scaled by 1/√d.
-  [[nodiscard]] auto keys() const { return keys_.block(); }
-  [[nodiscard]] auto keys() { return keys_.block(); }
+  [[nodiscard]] Index width() const { return width_; }
+  /// width × count, a key a column, scaled by 1/√d: neighbouring keys of one tile.
+  [[nodiscard]] auto keys(Index first, Index count) const {
+    return keys_.block().block(first / key_tile_ * width_, first % key_tile_, width_, count);
+  }
+  [[nodiscard]] auto keys(Index first, Index count) {
+    return keys_.block().block(first / key_tile_ * width_, first % key_tile_, width_, count);
+  }
   /// rows × width, a value a row.
   [[nodiscard]] auto values() const { return values_.block(); }
   [[nodiscard]] auto values() { return values_.block(); }
   /// Both as products read them.
-  [[nodiscard]] Operand<T> key_operand() const { return is_rounded() ? rounded_keys_.operand() : Operand<T>(keys()); }
+  [[nodiscard]] Operand<T> key_operand(Index first, Index count) const {
+    if (!is_rounded()) return keys(first, count);
+    return rounded_keys_.operand()
+        .middle_rows(first / key_tile_ * width_, width_)
+        .middle_cols(first % key_tile_, count);
+  }
   [[nodiscard]] Operand<T> value_operand() const {
     return is_rounded() ? rounded_values_.operand() : Operand<T>(values());
   }
@@ -66,8 +79,10 @@ class KeysValues {
   [[nodiscard]] bool is_rounded() const { return precision_ != Precision::full; }
 
   bool absorbed_ = false;
+  Index width_ = 0, key_tile_ = 1;
   Precision precision_ = Precision::full;
-  detail::PaddedMatrix<T> keys_, values_;
+  detail::PaddedMatrix<T> keys_;  // (tiles · width) × key tile
+  detail::PaddedMatrix<T> values_;
   FrozenOperand<T> rounded_keys_, rounded_values_;
 };
 

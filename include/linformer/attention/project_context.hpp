@@ -68,10 +68,9 @@ void accumulate_context(const TransposedWeights<T>& weights, const ContextStream
       auto values = compute.workspace.matrix<T>(projects_input ? 0 : cut.count, weights.width());
       if (!projects_input) {
         const Operand<T> columns = operand<T>(transposed<T>(input, compute), compute);
-        multiply<T>(compute.isa, columns, weights.key, keys);
-        multiply<T>(compute.isa, columns, weights.value, values);
-        if (weights.key_bias.size() != 0) keys.rowwise() += weights.key_bias.transpose();
-        if (weights.value_bias.size() != 0) values.rowwise() += weights.value_bias.transpose();
+        multiply<T>(compute.isa, columns, weights.key, keys, {.column_bias = detail::data_or_null(weights.key_bias)});
+        multiply<T>(compute.isa, columns, weights.value, values,
+                    {.column_bias = detail::data_or_null(weights.value_bias)});
       }
       for (std::size_t i = 0; i < kinds; ++i) {
         const Stream& stream = streams.streams()[i];
@@ -98,7 +97,7 @@ void accumulate_context(const TransposedWeights<T>& weights, const ContextStream
     for (std::size_t task = 0; task < count; ++task) {
       const auto& cut = cuts[first + task];
       for (std::size_t i = 0; i < kinds; ++i) {
-        context.sums()[i].add(scratch.sums[task * kinds + i], scratch.ones[task * kinds + i]);
+        context.sums()[i].add(scratch.sums[task * kinds + i], scratch.ones[task * kinds + i], execution.isa);
         context.sums()[i].count(*streams.streams()[i].projection, tokens.slice(cut.begin, cut.count));
       }
     }
@@ -229,7 +228,7 @@ void finish_context(const TransposedWeights<T>& weights, const LayerProjections<
   }
 
   if (absorbs) {
-    result.resize(total, weights.output.cols(), true);
+    result.resize(total, weights.output.cols(), true, total);
     execution.run(heads, [&](Index head, const Compute& compute) {
       auto& described = result.heads[static_cast<std::size_t>(head)];
       const Index rows = described.rows, first = head * head_width;
@@ -247,12 +246,12 @@ void finish_context(const TransposedWeights<T>& weights, const LayerProjections<
         for (Index j = 0; j < head_width; ++j) score_bias += weights.query_bias(first + j) * keys.row(j).transpose();
       }
       multiply<T>(compute.isa, weights.query_rows.middle_rows(first, head_width), operand<T>(keys, compute),
-                  result.keys().middleCols(described.first, rows));
+                  result.keys(described.first, rows));
       multiply<T>(compute.isa, operand<T>(transposed<T>(values, compute), compute),
                   weights.output.middle_rows(first, head_width), result.values().middleRows(described.first, rows));
     });
   } else {
-    result.resize(most, heads * head_width, false);
+    result.resize(most, heads * head_width, false, most);
     // Rounded values are read in pairs of rows: beyond the last row of a head with fewer there must be a number.
     if (execution.precision != Precision::full) result.values().setZero();
     // One task for each side and run of heads that read the same sum; a run is found by its first head.
@@ -266,7 +265,7 @@ void finish_context(const TransposedWeights<T>& weights, const LayerProjections<
       const auto& owners = side == Side::key ? projections.key : projections.value;
       const auto rows = static_cast<Index>(scratch.reached[stream].size());
       MatrixRef<T> out = side == Side::key
-                             ? MatrixRef<T>(result.keys().block(head * head_width, 0, count * head_width, rows))
+                             ? MatrixRef<T>(result.keys(0, rows).middleRows(head * head_width, count * head_width))
                              : MatrixRef<T>(result.values().block(0, head * head_width, rows, count * head_width));
       detail::project_heads<T>(weights, side,
                                std::span<const Projection<T>* const>(owners).subspan(static_cast<std::size_t>(head),

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <linformer/attention/projection.hpp>
+#include <linformer/kernels/compensated_sum.hpp>
 
 #include <limits>
 #include <span>
@@ -50,7 +51,7 @@ class ProjectedSum {
   [[nodiscard]] const Counts& counts() const { return counts_; }
 
   /// Adds the contribution of a cut. @param part E·X of its tokens (k × c), @param ones E·1 of its tokens (k)
-  void add(const ConstMatrixRef<T>& part, const Vector<T>& ones) {
+  void add(const ConstMatrixRef<T>& part, const Vector<T>& ones, Isa isa = default_isa()) {
     const bool first = std::exchange(empty_, false);
     if (reduction_ == Reduction::maximum) {
       sum_ = sum_.binaryExpr(part, MaximumOrNan{});
@@ -58,8 +59,12 @@ class ProjectedSum {
       sum_ = part;
       ones_ = ones;
     } else {
-      for (Index i = 0; i < rows(); ++i) two_sum(sum_.row(i), part.row(i), error_.row(i));
-      two_sum(ones_, ones, ones_error_);
+      const auto width = static_cast<std::size_t>(this->width()), rows = static_cast<std::size_t>(this->rows());
+      for (Index i = 0; i < this->rows(); ++i) {
+        add_compensated<T>(isa, {sum_.row(i).data(), width}, {error_.row(i).data(), width},
+                           {part.row(i).data(), width});
+      }
+      add_compensated<T>(isa, {ones_.data(), rows}, {ones_error_.data(), rows}, {ones.data(), rows});
       if (++additions_ % 64 == 0) absorb_errors();
     }
   }
@@ -102,15 +107,6 @@ class ProjectedSum {
   }
 
  private:
-  /// sum + error ← sum + error + part, exactly but for the rounding of `error`.
-  template <class Sum, class Part, class Error>
-  static void two_sum(Sum&& sum, const Part& part, Error&& error) {
-    const auto& a = sum.array();
-    const auto& b = part.array();
-    error.array() += (a - ((a + b) - ((a + b) - a))) + (b - ((a + b) - a));
-    sum += part;
-  }
-
   /// Keeps errors below a unit of the sums that they belong to, as else they would be rounded like sums themselves.
   void absorb_errors() {
     const auto absorb = [](T& sum, T& error) {

@@ -6,9 +6,10 @@ namespace linformer::inline LINFORMER_ABI {
 
 /// K and V of all tokens of a context, as `attend_queries` takes them: softmax attention is Linformer's with E = F = I.
 /// @param tokens positions of the rows, which are their columns of P
+/// @param key_tile keys that lie together, a multiple of `query_tile`
 template <Scalar T>
 void keys_values_of_tokens(const TransposedWeights<T>& weights, const ConstMatrixRef<T>& rows, const Positions& tokens,
-                           Index heads, KeysValues<T>& result, const Execution& execution) {
+                           Index heads, Index key_tile, KeysValues<T>& result, const Execution& execution) {
   const Index width = weights.width();
   const T key_scale = T{1} / std::sqrt(static_cast<T>(width / heads));
   result.heads.resize(static_cast<std::size_t>(heads));
@@ -20,18 +21,16 @@ void keys_values_of_tokens(const TransposedWeights<T>& weights, const ConstMatri
     for (Index i = 0; i < tokens.count; ++i) head.columns[static_cast<std::size_t>(i)] = tokens[i];
     head.score_bias.clear();
   }
-  result.resize(rows.rows(), width, false);
+  result.resize(rows.rows(), width, false, key_tile);
   execution.run(detail::tiles(rows.rows()), [&](Index task, const Compute& compute) {
     const Index first = task * detail::query_tile;
     const Index count = std::min(detail::query_tile, rows.rows() - first);
     const Operand<T> columns = operand<T>(transposed<T>(rows.middleRows(first, count), compute), compute);
-    MatrixRef<T> keys = result.keys().middleCols(first, count);
-    multiply<T>(compute.isa, weights.key, columns, keys);
-    if (weights.key_bias.size() != 0) keys.colwise() += weights.key_bias;
+    MatrixRef<T> keys = result.keys(first, count);
+    multiply<T>(compute.isa, weights.key, columns, keys, {.row_bias = detail::data_or_null(weights.key_bias)});
     keys *= key_scale;
     MatrixRef<T> values = result.values().middleRows(first, count);
-    multiply<T>(compute.isa, columns, weights.value, values);
-    if (weights.value_bias.size() != 0) values.rowwise() += weights.value_bias.transpose();
+    multiply<T>(compute.isa, columns, weights.value, values, {.column_bias = detail::data_or_null(weights.value_bias)});
   });
   result.round(execution.isa, execution.precision);
 }
@@ -68,8 +67,12 @@ void attend_materialised(const TransposedWeights<T>& weights, const KeysValues<T
     const std::optional<HeadDropout<T>> dropout = request.head_dropout(head);
     for_each_tile([&](Index tile, Index first, Index count, const Compute& compute) {
       const ConstMatrixRef<T> of_head = queries.block(row, first, head_width, count);
-      multiply<T>(compute.isa, context.key_operand().middle_rows(row, head_width), operand<T>(of_head, compute),
-                  scores_of(tile, count));
+      const Operand<T> its_queries = operand<T>(of_head, compute);
+      for (Index key = 0; key < keys; key += detail::key_tile) {
+        const Index its_keys = std::min(detail::key_tile, keys - key);
+        multiply<T>(compute.isa, context.key_operand(key, its_keys).middle_rows(row, head_width), its_queries,
+                    scores_of(tile, count).middleRows(key, its_keys));
+      }
     });
     for_each_tile([&](Index tile, Index first, Index count, const Compute& compute) {
       MatrixRef<T> weighted = scores_of(tile, count);
@@ -78,7 +81,7 @@ void attend_materialised(const TransposedWeights<T>& weights, const KeysValues<T
       state.bottomRows(2).setZero();
       absorb_scores<T>(compute.isa, weighted, state.row(0), state.row(1), state.row(2));
       state.row(2) = state.row(1).cwiseInverse();
-      weighted.array().rowwise() *= state.row(2).array();
+      scale_columns<T>(compute.isa, weighted, state.row(2));
       if (!request.probabilities.empty()) {
         detail::copy_probabilities(weighted, Matrix<T>::Ones(1, count), first, column_of,
                                    request.probabilities[static_cast<std::size_t>(head)]);

@@ -19,6 +19,16 @@ struct TransposedWeights {
   [[nodiscard]] Index width() const { return query.cols(); }
 };
 
+namespace detail {
+
+/// What products take for a vector that may be missing.
+template <Scalar T>
+[[nodiscard]] const T* data_or_null(const Vector<T>& vector) {
+  return vector.size() == 0 ? nullptr : vector.data();
+}
+
+}  // namespace detail
+
 /// The weights of one attention layer, E and F aside: they belong to the model's `ProjectionSet`.
 template <Scalar T>
 struct AttentionWeights {

@@ -93,6 +93,14 @@ inline void pair_rows(Isa isa, const ConstMatrixRef<float>& in, MatrixRef<float>
   }
 }
 
+/// The values of an operand, which is read row by row: for the reference path.
+template <Scalar T>
+[[nodiscard]] Matrix<T> values_of(const Operand<T>& operand) {
+  Matrix<T> values(operand.rows(), operand.cols());
+  for (Index i = 0; i < values.rows(); ++i) operand.read_row(i, values.row(i));
+  return values;
+}
+
 /// Values as an operand of the precision that is computed in: a view of them, or rounded in scratch memory.
 template <Scalar T>
 [[nodiscard]] Operand<T> operand(const ConstMatrixRef<T>& values, const Compute& compute) {

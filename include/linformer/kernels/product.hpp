@@ -1,14 +1,16 @@
 #pragma once
 
 #include <linformer/kernels/operand.hpp>
+#include <linformer/kernels/product_terms.hpp>
 
 namespace linformer::inline LINFORMER_ABI {
 
 // The one product that everything above is written against, aᵀ·b of row-major operands: the inner dimension runs down
 // the rows of both, so that a tile of the result reads both in place, row after row, and nothing need be packed. Each
-// result is within γ_p·|aᵀ||b| of the exact product, p the inner dimension, γ_p = p·u / (1 − p·u). Operands of bf16 are
-// rounded, by at most 2⁻⁸ of each value; their product is summed in `float` as above, but the bf16 instruction takes
-// denormals for zero. Inf and NaN propagate as in IEEE sums. One call runs on the calling thread alone.
+// result is within γ_p·|aᵀ||b| of the exact product, p the inner dimension, γ_p = p·u / (1 − p·u); every term beside it
+// is one rounding more. Operands of bf16 are rounded, by at most 2⁻⁸ of each value; their product is summed in `float`
+// as above, but the bf16 instruction takes denormals for zero. Inf and NaN propagate as in IEEE sums. One call runs on
+// the calling thread alone.
 
 namespace detail {
 
@@ -29,8 +31,27 @@ class SingleThreadedProduct {
 #endif
 };
 
+/// The product on Isa::eigen.
+template <Scalar T, class Left, class Right>
+void reference_product(const Left& a, const Right& b, MatrixRef<T> out, const ProductTerms<T>& terms) {
+  const SingleThreadedProduct guard;
+  using Row = Eigen::Map<const Eigen::Array<T, 1, Eigen::Dynamic>>;
+  if (!terms.add) {
+    out.noalias() = a.transpose() * b;
+  } else {
+    if (terms.kept != nullptr) out.array().rowwise() *= Row(terms.kept, out.cols());
+    out.noalias() += a.transpose() * b;
+  }
+  if (terms.row_bias != nullptr) out.colwise() += Eigen::Map<const Vector<T>>(terms.row_bias, out.rows());
+  if (terms.column_bias != nullptr) out.array().rowwise() += Row(terms.column_bias, out.cols());
+  if (terms.column_factor != nullptr) out.array().rowwise() *= Row(terms.column_factor, out.cols());
+}
+
+}  // namespace detail
+
+/// out = aᵀ·b: (p × m)ᵀ·(p × n), both of one precision, and the terms beside it.
 template <Scalar T>
-void product(Isa isa, const Operand<T>& a, const Operand<T>& b, MatrixRef<T> out, bool add) {
+void multiply(Isa isa, const Operand<T>& a, const Operand<T>& b, MatrixRef<T> out, const ProductTerms<T>& terms = {}) {
   eigen_assert(a.rows() == b.rows() && out.rows() == a.cols() && out.cols() == b.cols());
   eigen_assert(a.precision() == b.precision());
   const auto left = a.words();
@@ -38,43 +59,25 @@ void product(Isa isa, const Operand<T>& a, const Operand<T>& b, MatrixRef<T> out
   if constexpr (std::same_as<T, float>) {
 #if LINFORMER_HAS_VECTOR_KERNELS
     if (isa != Isa::eigen) {
-      const VectorKernels& kernels = vector_kernels(isa);
+      const detail::VectorKernels& kernels = detail::vector_kernels(isa);
       (a.precision() == Precision::full ? kernels.product : kernels.product_of_pairs)(
           out.rows(), out.cols(), left.rows(), left.data(), left.outerStride(), right.data(), right.outerStride(),
-          out.data(), out.outerStride(), add);
+          out.data(), out.outerStride(), terms);
       return;
     }
 #endif
     if (a.precision() == Precision::bf16) {
-      const auto values = [](const Operand<float>& pairs) {
-        Matrix<float> result(pairs.rows(), pairs.cols());
-        for (Index i = 0; i < result.rows(); ++i) pairs.read_row(i, result.row(i));
-        return result;
-      };
-      product<float>(isa, values(a), values(b), out, add);
+      detail::reference_product<T>(values_of(a), values_of(b), out, terms);
       return;
     }
   }
-  const SingleThreadedProduct guard;
-  if (add) {
-    out.noalias() += left.transpose() * right;
-  } else {
-    out.noalias() = left.transpose() * right;
-  }
-}
-
-}  // namespace detail
-
-/// out = aᵀ·b: (p × m)ᵀ·(p × n), both of one precision.
-template <Scalar T>
-void multiply(Isa isa, const Operand<T>& a, const Operand<T>& b, MatrixRef<T> out) {
-  detail::product<T>(isa, a, b, out, false);
+  detail::reference_product<T>(left, right, out, terms);
 }
 
 /// out += aᵀ·b: (p × m)ᵀ·(p × n), both of one precision.
 template <Scalar T>
 void multiply_add(Isa isa, const Operand<T>& a, const Operand<T>& b, MatrixRef<T> out) {
-  detail::product<T>(isa, a, b, out, true);
+  multiply<T>(isa, a, b, out, {.add = true});
 }
 
 /// out = inᵀ.

@@ -1,8 +1,9 @@
 #pragma once
 
 #include <linformer/kernels/isa.hpp>
+#include <linformer/kernels/product_terms.hpp>
 
-// The kernels of vector_code.inl, compiled once for each instruction set by regions of target attributes, so that no
+// The kernels of vector/, compiled once for each instruction set by regions of target attributes, so that no
 // flag is needed and the processor decides at run time. Where the compiler knows no such region there are none.
 
 #if defined(__x86_64__) && defined(__GNUC__) && defined(__has_builtin)
@@ -18,6 +19,25 @@
 
 #include <immintrin.h>
 
+namespace linformer::inline LINFORMER_ABI::detail {
+
+/// The kernels of one instruction set: what each does is said where it is called or defined. Rows and columns of a
+/// matrix come before it, its stride behind it.
+struct VectorKernels {
+  using Product = void(Index m, Index n, Index depth, const float* a, Index a_stride, const float* b, Index b_stride,
+                       float* c, Index c_stride, const ProductTerms<float>& terms);
+  using Rearrange = void(Index rows, Index columns, const float* in, Index in_stride, float* out, Index out_stride);
+
+  Product *product, *product_of_pairs;
+  Rearrange *pair_rows, *transpose;
+  void (*absorb_scores)(Index keys, Index queries, float* scores, Index stride, float* maxima, float* sums,
+                        float* kept);
+  void (*scale_columns)(Index rows, Index columns, float* m, Index stride, const float* factors);
+  void (*add_compensated)(Index count, float* sum, float* error, const float* part);
+};
+
+}  // namespace linformer::inline LINFORMER_ABI::detail
+
 namespace linformer::inline LINFORMER_ABI::avx2 {
 
 #if defined(__clang__)
@@ -30,7 +50,7 @@ namespace linformer::inline LINFORMER_ABI::avx2 {
 #define LINFORMER_TILE_ROWS 4
 #define LINFORMER_TILE_DEPTH 64
 #define LINFORMER_MULTIPLY_ADD(a, b, c) _mm256_fmadd_ps(a, b, c)
-#include <linformer/kernels/vector_code.inl>
+#include <linformer/kernels/vector/kernels.inl>
 #undef LINFORMER_LANES
 #undef LINFORMER_TILE_ROWS
 #undef LINFORMER_TILE_DEPTH
@@ -58,7 +78,7 @@ namespace linformer::inline LINFORMER_ABI::avx512 {
 #pragma GCC push_options
 #pragma GCC target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")
 #endif
-#include <linformer/kernels/vector_code.inl>
+#include <linformer/kernels/vector/kernels.inl>
 #if defined(__clang__)
 #pragma clang attribute pop
 #else
@@ -78,7 +98,7 @@ namespace linformer::inline LINFORMER_ABI::avx512_bf16 {
 #endif
 #define LINFORMER_MULTIPLY_ADD_PAIRS(a, b, c) \
   _mm512_dpbf16_ps(c, __builtin_bit_cast(__m512bh, a), __builtin_bit_cast(__m512bh, b))
-#include <linformer/kernels/vector_code.inl>
+#include <linformer/kernels/vector/kernels.inl>
 #undef LINFORMER_MULTIPLY_ADD_PAIRS
 #if defined(__clang__)
 #pragma clang attribute pop
@@ -95,23 +115,10 @@ namespace linformer::inline LINFORMER_ABI::avx512_bf16 {
 
 namespace linformer::inline LINFORMER_ABI::detail {
 
-/// The kernels of one instruction set.
-struct VectorKernels {
-  decltype(&avx2::product) product;
-  decltype(&avx2::product_of_pairs) product_of_pairs;
-  decltype(&avx2::pair_rows) pair_rows;
-  decltype(&avx2::transpose) transpose;
-  decltype(&avx2::absorb_scores) absorb_scores;
-};
-
-/// Those of a path other than Isa::eigen.
+/// The kernels of a path other than Isa::eigen.
 [[nodiscard]] inline const VectorKernels& vector_kernels(Isa isa) {
-  static constexpr VectorKernels kernels[] = {
-      {avx2::product, avx2::product_of_pairs, avx2::pair_rows, avx2::transpose, avx2::absorb_scores},
-      {avx512::product, avx512::product_of_pairs, avx512::pair_rows, avx512::transpose, avx512::absorb_scores},
-      {avx512_bf16::product, avx512_bf16::product_of_pairs, avx512_bf16::pair_rows, avx512_bf16::transpose,
-       avx512_bf16::absorb_scores}};
-  return kernels[static_cast<int>(isa) - static_cast<int>(Isa::avx2)];
+  static constexpr const VectorKernels* kernels[] = {&avx2::kernels, &avx512::kernels, &avx512_bf16::kernels};
+  return *kernels[static_cast<int>(isa) - static_cast<int>(Isa::avx2)];
 }
 
 }  // namespace linformer::inline LINFORMER_ABI::detail
