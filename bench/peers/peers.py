@@ -17,6 +17,7 @@ import itertools
 import json
 import os
 import platform
+import re
 import statistics
 import subprocess
 import sys
@@ -317,6 +318,8 @@ def main():
     parser.add_argument("--most-tokens", type=int, default=65536, help="leave out cells of more tokens in all")
     parser.add_argument("--seconds", type=float, default=0.2, help="of a turn of each candidate")
     parser.add_argument("--repetitions", type=int, default=5)
+    parser.add_argument("--candidates", default="", help="a regular expression of names with orders, for instance "
+                        "'linformer|reassociated'; all by default")
     parser.add_argument("--compile", action="store_true", help="torch.compile too, which takes minutes to start")
     parser.add_argument("--output", default="peers.json")
     args = parser.parse_args()
@@ -331,6 +334,8 @@ def main():
             print(f"{name} is not installed: left out", file=sys.stderr)
             continue
         candidates += list(make())
+
+    candidates = [c for c in candidates if re.search(args.candidates, f"{c['name']}, {c['order']}")]
 
     cells = [cell for cell in itertools.product(args.width, args.n, args.k, args.batch, args.threads)
              if cell[2] < cell[1] and cell[1] * cell[3] <= args.most_tokens]

@@ -3,8 +3,8 @@
 #include "support/attention_support.hpp"
 
 TEST_CASE("every boundary of tiles is the formula") {
-  // Queries around one and two tiles (96), keys around one and two tiles (512).
-  for (const Index keys : {511, 512, 513, 1025}) {
+  // Queries around one and two tiles (96), keys around one and two tiles (480).
+  for (const Index keys : {479, 480, 481, 961}) {
     const auto attention = random_attention<float>(
         {.sequence_length = 1100, .model_width = 3, .heads = 1, .mechanism = Mechanism::softmax_tiled});
     const auto layer = oracle::describe(attention, 5);
@@ -17,6 +17,28 @@ TEST_CASE("every boundary of tiles is the formula") {
       const auto expected = oracle::forward(layer, exact(x), exact(context));
       CHECK(worst_ratio(attention(x, context), expected.y, expected.y_error) <= 1);
     }
+  }
+}
+
+TEST_CASE("tiles of queries take every row once, none more than a tile's") {
+  for (Index rows = 0; rows < 1200; ++rows) {
+    const detail::QueryTiles tiles(rows);
+    Index next = 0, most = 0, least = rows;
+    bool follow = true, whole_vectors = true;
+    for (Index tile = 0; tile < tiles.count(); ++tile) {
+      follow = follow && tiles.first(tile) == next;
+      whole_vectors = whole_vectors && tiles.first(tile) % 16 == 0;
+      next += tiles.rows(tile);
+      most = std::max(most, tiles.rows(tile));
+      least = std::min(least, tiles.rows(tile));
+    }
+    CAPTURE(rows);
+    CHECK(follow);
+    CHECK(whole_vectors);
+    CHECK(next == rows);
+    CHECK(most <= detail::query_tile);
+    CHECK(most - least < 32);
+    CHECK((tiles.count() < 2 || tiles.count() % 2 == 0));
   }
 }
 

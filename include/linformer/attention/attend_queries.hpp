@@ -6,6 +6,7 @@
 #include <linformer/kernels/attend_tile.hpp>
 #include <linformer/kernels/scale_columns.hpp>
 
+#include <algorithm>
 #include <span>
 
 namespace linformer::inline LINFORMER_ABI {
@@ -27,7 +28,25 @@ struct WeightsRequest {
 
 namespace detail {
 
-[[nodiscard]] constexpr Index tiles(Index rows) { return (rows + query_tile - 1) / query_tile; }
+/// How the queries of a call are shared out among tasks, by their number alone: in an even number of tiles of about
+/// the same size, at most `query_tile` each, so that two threads end together; whole vectors but for the last.
+class QueryTiles {
+ public:
+  explicit constexpr QueryTiles(Index rows)
+      : rows_(rows),
+        vectors_((rows + vector - 1) / vector),
+        count_(tiles(rows) < 2 ? tiles(rows) : tiles(rows) + tiles(rows) % 2) {}
+
+  [[nodiscard]] constexpr Index count() const { return count_; }
+  [[nodiscard]] constexpr Index first(Index tile) const { return std::min(rows_, tile * vectors_ / count_ * vector); }
+  [[nodiscard]] constexpr Index rows(Index tile) const { return first(tile + 1) - first(tile); }
+
+ private:
+  static constexpr Index vector = 16;
+  static constexpr Index tiles(Index rows) { return (rows + query_tile - 1) / query_tile; }
+
+  Index rows_, vectors_, count_;
+};
 
 /// out (h·d × m) = W_Q·xᵀ + b·1ᵀ of a tile of rows, a query a column.
 template <Scalar T>
@@ -64,9 +83,10 @@ template <Scalar T>
 void attend_absorbed(const TransposedWeights<T>& weights, const KeysValues<T>& context, const Positions& positions,
                      const ConstMatrixRef<T>& x, MatrixRef<T> y, const WeightsRequest<T>& request,
                      const Execution& execution) {
-  execution.run(detail::tiles(x.rows()), [&](Index task, const Compute& compute) {
-    const Index first = task * detail::query_tile;
-    const Index count = std::min(detail::query_tile, x.rows() - first);
+  const detail::QueryTiles tiles(x.rows());
+  execution.run(tiles.count(), [&](Index task, const Compute& compute) {
+    const Index first = tiles.first(task);
+    const Index count = tiles.rows(task);
     auto scores = compute.workspace.matrix<T>(context.rows(), count);
     auto state = compute.workspace.matrix<T>(3, count);
     const Operand<T> columns = operand<T>(transposed<T>(x.middleRows(first, count), compute), compute);
@@ -112,9 +132,10 @@ void attend_queries(const TransposedWeights<T>& weights, const KeysValues<T>& co
   // Asked for P̄, the scores of a query must be whole; otherwise many keys are taken a tile at a time.
   const Index most = context.rows();
   const Index key_tile = request.probabilities.empty() ? std::min(detail::key_tile, most) : most;
-  execution.run(detail::tiles(x.rows()), [&](Index task, const Compute& compute) {
-    const Index first = task * detail::query_tile;
-    const Index count = std::min(detail::query_tile, x.rows() - first);
+  const detail::QueryTiles tiles(x.rows());
+  execution.run(tiles.count(), [&](Index task, const Compute& compute) {
+    const Index first = tiles.first(task);
+    const Index count = tiles.rows(task);
     auto queries = compute.workspace.matrix<T>(weights.width(), count);
     auto attended = compute.workspace.matrix<T>(weights.width(), count);
     detail::project_queries<T>(weights, x.middleRows(first, count), queries, compute);

@@ -236,7 +236,7 @@ class AttentionBlock {
     } else {
       // Asked for P, tiled softmax takes all keys of a query at once.
       const bool whole = config_.mechanism == Mechanism::softmax_tiled && !request.probabilities.empty();
-      const Index key_tile = whole ? detail::tiles(its.context.rows()) * detail::query_tile : detail::key_tile;
+      const Index key_tile = whole ? its.context.rows() : detail::key_tile;
       keys_values_of_tokens(weights, its.context, its.tokens, config_.heads, key_tile, keys_values, execution);
     }
     if (config_.mechanism == Mechanism::softmax && its.context.rows() != 0) {

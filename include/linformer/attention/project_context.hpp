@@ -11,7 +11,7 @@ namespace linformer::inline LINFORMER_ABI {
 /// Tokens that one product over the sequence takes at a time. Cuts lie at multiples of it in the token's own sequence,
 /// whatever the chunk, batch or thread: a function of the configured n alone.
 [[nodiscard]] constexpr Index cut_length(Index sequence_length) {
-  return std::clamp((sequence_length / 8 + 63) / 64 * 64, Index{512}, Index{2048});
+  return std::clamp((sequence_length / 8 + 63) / 64 * 64, Index{256}, Index{2048});
 }
 
 /// What the functions below keep in a workspace between calls, so that they need not allocate.
@@ -97,7 +97,10 @@ void accumulate_context(const TransposedWeights<T>& weights, const ContextStream
     for (std::size_t task = 0; task < count; ++task) {
       const auto& cut = cuts[first + task];
       for (std::size_t i = 0; i < kinds; ++i) {
-        context.sums()[i].add(scratch.sums[task * kinds + i], scratch.ones[task * kinds + i], execution.isa);
+        context.sums()[i].add(scratch.sums[task * kinds + i], scratch.ones[task * kinds + i], execution.isa,
+                              [&](Index tasks, const auto& work) {
+                                execution.run(tasks, [&](Index part, const Compute&) { work(part); });
+                              });
         context.sums()[i].count(*streams.streams()[i].projection, tokens.slice(cut.begin, cut.count));
       }
     }
@@ -116,27 +119,41 @@ void read_sums(const ContextStreams<T>& streams, const ProjectedContext<T>& cont
   scratch.reached.resize(std::max(scratch.reached.size(), kinds));
   scratch.ones.resize(std::max(scratch.ones.size(), kinds));
   scratch.sums.clear();
+  Index most = 0;
   for (std::size_t i = 0; i < kinds; ++i) {
     const ProjectedSum<T>& sum = context.sums()[i];
     scratch.reached[i].clear();
+    detail::resize(scratch.ones[i], sum.rows(), 1);
     for (Index row = 0; row < sum.rows(); ++row) {
       if (sum.counts()(row) != 0) scratch.reached[i].push_back(row);
     }
     const auto rows = static_cast<Index>(scratch.reached[i].size());
     scratch.sums.push_back(streams.projects_input() ? execution.workspace.matrix<T>(sum.width(), rows)
                                                     : execution.workspace.matrix<T>(rows, sum.width()));
+    most = std::max(most, rows);
   }
-  execution.run(static_cast<Index>(kinds), [&](Index task, const Compute& compute) {
-    const auto i = static_cast<std::size_t>(task);
-    const bool averages = streams.streams()[i].projection->averages();
+  constexpr Index rows_of_task = 64;
+  const Index tasks = (most + rows_of_task - 1) / rows_of_task;  // of each stream
+  execution.run(static_cast<Index>(kinds) * tasks, [&](Index task, const Compute& compute) {
+    const auto i = static_cast<std::size_t>(task / tasks);
+    const Index begin = task % tasks * rows_of_task;
+    const auto count = std::min(rows_of_task, static_cast<Index>(scratch.reached[i].size()) - begin);
+    if (count <= 0) return;
+    const auto of_task = [&](auto& of_all) {
+      return std::span(of_all.data() + begin, static_cast<std::size_t>(count));
+    };
+    const auto read = [&](MatrixRef<T> rows) {
+      context.sums()[i].read(of_task(scratch.reached[i]), streams.streams()[i].projection->averages(), rows,
+                             of_task(scratch.ones[i]));
+    };
     ScratchMatrix<T>& out = scratch.sums[i];
-    if (!streams.projects_input()) {
-      context.sums()[i].read(scratch.reached[i], averages, out, scratch.ones[i]);
-      return;
+    if (streams.projects_input()) {
+      auto rows = compute.workspace.matrix<T>(count, out.rows());
+      read(rows);
+      transpose<T>(compute.isa, rows, out.middleCols(begin, count));
+    } else {
+      read(out.middleRows(begin, count));
     }
-    auto rows = compute.workspace.matrix<T>(out.cols(), out.rows());
-    context.sums()[i].read(scratch.reached[i], averages, rows, scratch.ones[i]);
-    transpose<T>(compute.isa, rows, out);
   });
 }
 

@@ -51,22 +51,29 @@ class ProjectedSum {
   [[nodiscard]] const Counts& counts() const { return counts_; }
 
   /// Adds the contribution of a cut. @param part E·X of its tokens (k × c), @param ones E·1 of its tokens (k)
-  void add(const ConstMatrixRef<T>& part, const Vector<T>& ones, Isa isa = default_isa()) {
+  void add(const ConstMatrixRef<T>& part, const Vector<T>& ones) {
+    add(part, ones, default_isa(), [](Index tasks, const auto& work) {
+      for (Index task = 0; task < tasks; ++task) work(task);
+    });
+  }
+  /// The same by a path of kernels. @param run called as run(tasks, work): calls work(task) once for each task, which
+  /// may run at the same time
+  template <class Run>
+  void add(const ConstMatrixRef<T>& part, const Vector<T>& ones, Isa isa, const Run& run) {
     const bool first = std::exchange(empty_, false);
-    if (reduction_ == Reduction::maximum) {
-      sum_ = sum_.binaryExpr(part, MaximumOrNan{});
-    } else if (first) {
-      sum_ = part;
+    const Index rows_of_task = std::max(Index{1}, Index{1 << 15} / std::max(width(), Index{1}));
+    run((rows() + rows_of_task - 1) / rows_of_task, [&](Index task) {
+      const Index begin = task * rows_of_task;
+      add_rows(begin, std::min(rows_of_task, rows() - begin), part, first, isa);
+    });
+    if (reduction_ == Reduction::maximum) return;
+    if (first) {
       ones_ = ones;
-    } else {
-      const auto width = static_cast<std::size_t>(this->width()), rows = static_cast<std::size_t>(this->rows());
-      for (Index i = 0; i < this->rows(); ++i) {
-        add_compensated<T>(isa, {sum_.row(i).data(), width}, {error_.row(i).data(), width},
-                           {part.row(i).data(), width});
-      }
-      add_compensated<T>(isa, {ones_.data(), rows}, {ones_error_.data(), rows}, {ones.data(), rows});
-      if (++additions_ % 64 == 0) absorb_errors();
+      return;
     }
+    const auto count = static_cast<std::size_t>(rows());
+    add_compensated<T>(isa, {ones_.data(), count}, {ones_error_.data(), count}, {ones.data(), count});
+    if (++additions_ % 64 == 0) absorb_errors();
   }
 
   /// Counts the tokens of a cut.
@@ -89,12 +96,12 @@ class ProjectedSum {
 
   /// E·X of the given rows, and E·1 beside it.
   /// @param rows of E, reached by a token; @param average divide each by the count of its tokens
-  /// @param out rows × c; @param ones k, of which the first rows are written
-  void read(std::span<const Index> rows, bool average, MatrixRef<T> out, Vector<T>& ones) const {
-    detail::resize(ones, this->rows(), 1);
+  /// @param out rows × c; @param ones one for each row
+  void read(std::span<const Index> rows, bool average, MatrixRef<T> out, std::span<T> ones) const {
     for (Index i = 0; i < out.rows(); ++i) {
       const Index row = rows[static_cast<std::size_t>(i)];
-      ones(i) = corrected(ones_(row), ones_error_(row));
+      T& its_ones = ones[static_cast<std::size_t>(i)];
+      its_ones = corrected(ones_(row), ones_error_(row));
       if (reduction_ == Reduction::maximum) {
         out.row(i) = sum_.row(row);
         continue;
@@ -102,11 +109,26 @@ class ProjectedSum {
       out.row(i) = error_.row(row).array().isFinite().select(sum_.row(row) + error_.row(row), sum_.row(row));
       if (!average) continue;
       out.row(i) /= static_cast<T>(counts_(row));
-      ones(i) = T{1};
+      its_ones = T{1};
     }
   }
 
  private:
+  void add_rows(Index begin, Index count, const ConstMatrixRef<T>& part, bool first, Isa isa) {
+    if (reduction_ == Reduction::maximum) {
+      sum_.middleRows(begin, count) =
+          sum_.middleRows(begin, count).binaryExpr(part.middleRows(begin, count), MaximumOrNan{});
+    } else if (first) {
+      sum_.middleRows(begin, count) = part.middleRows(begin, count);
+    } else {
+      const auto length = static_cast<std::size_t>(width());
+      for (Index i = begin; i < begin + count; ++i) {
+        add_compensated<T>(isa, {sum_.row(i).data(), length}, {error_.row(i).data(), length},
+                           {part.row(i).data(), length});
+      }
+    }
+  }
+
   /// Keeps errors below a unit of the sums that they belong to, as else they would be rounded like sums themselves.
   void absorb_errors() {
     const auto absorb = [](T& sum, T& error) {

@@ -6,7 +6,7 @@ namespace linformer::inline LINFORMER_ABI {
 
 /// K and V of all tokens of a context, as `attend_queries` takes them: softmax attention is Linformer's with E = F = I.
 /// @param tokens positions of the rows, which are their columns of P
-/// @param key_tile keys that lie together, a multiple of `query_tile`
+/// @param key_tile keys that lie together: a multiple of `query_tile`, or all
 template <Scalar T>
 void keys_values_of_tokens(const TransposedWeights<T>& weights, const ConstMatrixRef<T>& rows, const Positions& tokens,
                            Index heads, Index key_tile, KeysValues<T>& result, const Execution& execution) {
@@ -22,9 +22,10 @@ void keys_values_of_tokens(const TransposedWeights<T>& weights, const ConstMatri
     head.score_bias.clear();
   }
   result.resize(rows.rows(), width, false, key_tile);
-  execution.run(detail::tiles(rows.rows()), [&](Index task, const Compute& compute) {
-    const Index first = task * detail::query_tile;
-    const Index count = std::min(detail::query_tile, rows.rows() - first);
+  constexpr Index tile = detail::query_tile;
+  execution.run((rows.rows() + tile - 1) / tile, [&](Index task, const Compute& compute) {
+    const Index first = task * tile;
+    const Index count = std::min(tile, rows.rows() - first);
     const Operand<T> columns = operand<T>(transposed<T>(rows.middleRows(first, count), compute), compute);
     MatrixRef<T> keys = result.keys(first, count);
     multiply<T>(compute.isa, weights.key, columns, keys, {.row_bias = detail::data_or_null(weights.key_bias)});
@@ -45,16 +46,15 @@ void attend_materialised(const TransposedWeights<T>& weights, const KeysValues<T
   const auto heads = static_cast<Index>(context.heads.size());
   const Index head_width = weights.width() / heads;
   const Index keys = context.rows();
-  const Index tiles = detail::tiles(x.rows());
+  const detail::QueryTiles tiles(x.rows());
   const auto for_each_tile = [&](const auto& work) {
-    execution.run(tiles, [&](Index tile, const Compute& compute) {
-      const Index first = tile * detail::query_tile;
-      work(tile, first, std::min(detail::query_tile, x.rows() - first), compute);
+    execution.run(tiles.count(), [&](Index tile, const Compute& compute) {
+      work(tile, tiles.first(tile), tiles.rows(tile), compute);
     });
   };
   const Workspace::Scope scope(execution.workspace);
   auto queries = execution.workspace.matrix<T>(weights.width(), x.rows());  // a head's rows become its result
-  auto scores = execution.workspace.matrix<T>(tiles * keys, detail::query_tile);
+  auto scores = execution.workspace.matrix<T>(tiles.count() * keys, detail::query_tile);
   const auto scores_of = [&](Index tile, Index count) -> MatrixRef<T> {
     return scores.block(tile * keys, 0, keys, count);
   };

@@ -55,6 +55,7 @@ class ThreadPool {
     }
     wake_.notify_all();
     drain(0);
+    spin_until([this] { return running_ == 0; });
     std::unique_lock<std::mutex> lock(mutex_);
     done_.wait(lock, [this] { return running_ == 0; });
     if (failure_) std::rethrow_exception(failure_);
@@ -64,6 +65,7 @@ class ThreadPool {
   void wait_for_work(Index worker) {
     std::size_t seen = 0;
     for (;;) {
+      spin_until([&] { return stopping_ || round_ != seen; });
       {
         std::unique_lock<std::mutex> lock(mutex_);
         wake_.wait(lock, [&] { return stopping_ || round_ != seen; });
@@ -73,6 +75,20 @@ class ThreadPool {
       drain(worker);
       const std::lock_guard<std::mutex> lock(mutex_);
       if (--running_ == 0) done_.notify_one();
+    }
+  }
+
+  /// Looks for some microseconds before the system is asked to wake the thread, which takes longer than many a task:
+  /// a layer's steps follow each other closely.
+  template <class Ready>
+  static void spin_until(const Ready& ready) {
+    constexpr int looks = 1000;
+    for (int look = 0; look < looks && !ready(); ++look) {
+#if defined(__x86_64__) && defined(__GNUC__)
+      __builtin_ia32_pause();
+#else
+      std::this_thread::yield();
+#endif
     }
   }
 
@@ -102,10 +118,10 @@ class ThreadPool {
   std::condition_variable wake_, done_;
   void (*call_)(const void*, Index, Index) = nullptr;
   const void* work_ = nullptr;
-  Index tasks_ = 0, running_ = 0;
-  std::atomic<Index> next_{0};
-  std::size_t round_ = 0;
-  bool stopping_ = false;
+  Index tasks_ = 0;
+  std::atomic<Index> next_{0}, running_{0};
+  std::atomic<std::size_t> round_{0};
+  std::atomic<bool> stopping_{false};
   std::exception_ptr failure_;
   std::vector<std::thread> workers_;
 };

@@ -157,7 +157,7 @@ inline void product_of_rows(Index m, Index n, Index depth, const float* a, Index
 template <class Words>
 inline void product_of(Index m, Index n, Index depth, const float* a, Index a_stride, const float* b, Index b_stride,
                        float* c, Index c_stride, const ProductTerms<float>& terms) {
-  constexpr Index rows = 128;
+  constexpr Index rows = 16 * lanes;
   for (Index i = 0; i < m; i += rows) {
     product_of_rows<Words>(m - i < rows ? m - i : rows, n, depth, a + i, a_stride, b, b_stride, c + i * c_stride,
                            c_stride, terms_from(terms, i, 0));
