@@ -141,10 +141,10 @@ template <class T>
 
 /// The best of several short repetitions of the best kernel, 0 without one.
 template <class T>
-[[nodiscard]] double best_rate(const std::vector<PeakKernel<T>>& kernels, int threads) {
+[[nodiscard]] double best_rate(const std::vector<PeakKernel<T>>& kernels, int threads, int repetitions) {
   double best = 0;
   for (const auto& kernel : kernels) {
-    for (int repetition = 0; repetition < 12; ++repetition) {
+    for (int repetition = 0; repetition < repetitions; ++repetition) {
       best = std::max(best, multiply_add_rate(kernel, threads));
     }
   }
@@ -156,12 +156,12 @@ template <class T>
 /// Operations per second, a multiply-add counted as two: the best of several short repetitions of the best kernel.
 /// Where the fallback alone can run (no AVX2, no x86), it is the peak of plain 128-bit code.
 template <class T>
-[[nodiscard]] double multiply_add_peak(int threads = 1) {
-  return detail::best_rate(detail::peak_kernels<T>(), threads);
+[[nodiscard]] double multiply_add_peak(int threads = 1, int repetitions = 12) {
+  return detail::best_rate(detail::peak_kernels<T>(), threads, repetitions);
 }
 
 /// The same of products of bfloat16 summed in float: of AVX-512 BF16, 0 where the processor lacks it.
-[[nodiscard]] inline double bf16_multiply_add_peak(int threads = 1) {
+[[nodiscard]] inline double bf16_multiply_add_peak(int threads = 1, int repetitions = 12) {
   std::vector<detail::PeakKernel<float>> kernels;
 #ifdef LINFORMER_BENCH_X86
   if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bf16")) {
@@ -171,7 +171,7 @@ template <class T>
     kernels.push_back({run, detail::bf16_peak_chains * 32});
   }
 #endif
-  return detail::best_rate(kernels, threads);
+  return detail::best_rate(kernels, threads, repetitions);
 }
 
 }  // namespace linformer::bench
