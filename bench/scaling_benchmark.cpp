@@ -152,7 +152,7 @@ int run_all(int argc, char** argv) {
   std::vector<Index> threads = flags.numbers("threads", all);
   threads.push_back(1);
   std::ranges::sort(threads);
-  threads.erase(std::ranges::unique(threads).begin(), threads.end());
+  threads.erase(std::unique(threads.begin(), threads.end()), threads.end());
   const int turns = flags.number("turns", 8);
 
   benchmark::Initialize(&argc, argv, [] {
