@@ -6,9 +6,10 @@
 #endif
 
 #include "allocation_meter.hpp"
+#include "flags.hpp"
 #include "multiply_add_peak.hpp"
+#include "run_context.hpp"
 
-#include <linformer/core/version.hpp>
 #include <linformer/linformer.hpp>
 
 #include <benchmark/benchmark.h>
@@ -17,15 +18,13 @@
 #include <unistd.h>
 #endif
 
-#include <charconv>
 #include <cstdio>
 #include <fstream>
-#include <map>
 #include <regex>
-#include <stdexcept>
 
 namespace {
 
+namespace bench = linformer::bench;
 using linformer::Index;
 using linformer::Mechanism;
 using linformer::Order;
@@ -82,112 +81,9 @@ constexpr std::pair<const char*, std::optional<linformer::Precision>> forms[] = 
     {"plain", std::nullopt}, {"frozen", linformer::Precision::full}, {"frozen_bf16", linformer::Precision::bf16}};
 constexpr std::pair<const char*, bool> grids[] = {{"quick", false}, {"full", true}};
 
-/// The program's arguments --name=value, apart from those that are left for Google Benchmark.
-class Flags {
- public:
-  Flags(int& argc, char** argv) {
-    constexpr std::string_view ours[] = {"grid",
-                                         "n",
-                                         "k",
-                                         "sharing",
-                                         "projection",
-                                         "order",
-                                         "form",
-                                         "width",
-                                         "heads",
-                                         "threads",
-                                         "budget",
-                                         "benchmark_filter",
-                                         "benchmark_repetitions",
-                                         "benchmark_min_time"};
-    int kept = 1;
-    for (int i = 1; i < argc; ++i) {
-      const std::string_view argument(argv[i]);
-      const std::size_t equals = argument.find('=');
-      const std::string_view name = argument.substr(0, equals);
-      if (name.starts_with("--") && equals != argument.npos && std::ranges::count(ours, name.substr(2)) == 1) {
-        values_[std::string(name.substr(2))] = argument.substr(equals + 1);
-      } else {
-        argv[kept++] = argv[i];
-      }
-    }
-    argc = kept;
-  }
-
-  [[nodiscard]] std::string text(const std::string& name, std::string otherwise) const {
-    const auto found = values_.find(name);
-    return found == values_.end() ? std::move(otherwise) : found->second;
-  }
-
-  template <class Number>
-  [[nodiscard]] Number number(const std::string& name, Number otherwise) const {
-    return given(name) ? parsed<Number>(name, text(name, "")) : otherwise;
-  }
-
-  [[nodiscard]] std::vector<Index> numbers(const std::string& name, std::vector<Index> otherwise) const {
-    if (!given(name)) return otherwise;
-    std::vector<Index> list;
-    for (const std::string& item : items(text(name, ""))) list.push_back(parsed<Index>(name, item));
-    return list;
-  }
-
-  /// Entries of a table of names and values.
-  template <class Table>
-  [[nodiscard]] auto choices(const std::string& name, const char* otherwise, const Table& table) const {
-    std::vector<std::remove_cvref_t<decltype(table[0])>> list;
-    for (const std::string& item : items(text(name, otherwise))) {
-      const auto* found = std::ranges::find_if(table, [&](const auto& entry) { return entry.first == item; });
-      if (found == std::end(table)) {
-        std::string known;
-        for (const auto& entry : table) known.append(known.empty() ? "" : ", ").append(entry.first);
-        fail(name, known, item);
-      }
-      list.push_back(*found);
-    }
-    return list;
-  }
-  template <class Table>
-  [[nodiscard]] auto choice(const std::string& name, const char* otherwise, const Table& table) const {
-    const auto list = choices(name, otherwise, table);
-    if (list.size() != 1) fail(name, "one choice", text(name, otherwise));
-    return list.front();
-  }
-
-  [[nodiscard]] bool given(const std::string& name) const { return values_.contains(name); }
-
- private:
-  [[noreturn]] static void fail(const std::string& name, const std::string& expected, const std::string& actual) {
-    throw std::invalid_argument("--" + name + ": expected " + expected + ", got '" + actual + "'");
-  }
-
-  [[nodiscard]] static std::vector<std::string> items(const std::string& list) {
-    std::vector<std::string> result(1);
-    for (const char letter : list) {
-      if (letter == ',') {
-        result.emplace_back();
-      } else {
-        result.back() += letter;
-      }
-    }
-    return result;
-  }
-
-  template <class Number>
-  [[nodiscard]] static Number parsed(const std::string& name, const std::string& value) {
-    Number number{};
-    const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), number);
-    if (error != std::errc{} || end != value.data() + value.size() || !(number > 0)) {
-      fail(name, std::is_integral_v<Number> ? "a positive whole number" : "a positive number", value);
-    }
-    return number;
-  }
-
-  std::map<std::string, std::string> values_;
-};
-
 /// What is measured, as asked for.
 struct Settings {
-  explicit Settings(const Flags& flags)
+  explicit Settings(const bench::Flags& flags)
       : full(flags.choice("grid", "quick", grids).second),
         lengths(flags.numbers("n", full ? std::vector<Index>{512, 1024, 2048, 4096, 8192, 16384, 32768, 65536}
                                         : std::vector<Index>{512, 1024, 2048, 4096, 8192, 16384})),
@@ -268,14 +164,6 @@ double available_bytes() {
   return bytes;
 }
 
-std::string processor() {
-  std::ifstream info("/proc/cpuinfo");
-  for (std::string line; std::getline(info, line);) {
-    if (line.starts_with("model name")) return line.substr(line.find(':') + 2);
-  }
-  return "unknown";
-}
-
 /// Which cell runs and how much time is left, on stderr: a bar on a terminal, plain lines elsewhere.
 class Progress {
  public:
@@ -351,7 +239,7 @@ void measure(benchmark::State& state, const Cell& cell, const Settings& settings
   if (settings.form.second) frozen.emplace(attention.frozen(*settings.form.second));
 
   std::size_t memory = 0;
-  const linformer::bench::AllocationMeter meter;
+  const bench::AllocationMeter meter;
   const auto call = [&] {
     if (frozen) {
       frozen->forward(x, y, options);
@@ -440,27 +328,11 @@ std::vector<Cell> cells_of(Index n, const Settings& settings, double peak) {
 }
 
 void describe_run(const Settings& settings, double core_peak, double peak) {
-  const auto version = [](int major, int minor, int patch) {
-    return std::to_string(major) + "." + std::to_string(minor) + "." + std::to_string(patch);
-  };
   using benchmark::AddCustomContext;
-  AddCustomContext("cpu", processor());
+  bench::describe_machine();
   AddCustomContext("peak_gflops_one_core", std::to_string(core_peak / 1e9));
   AddCustomContext("peak_gflops", std::to_string(peak / 1e9));
   AddCustomContext("scalar", "float");
-#if defined(__clang__) || !defined(__GNUC__)
-  AddCustomContext("compiler", __VERSION__);
-#else
-  AddCustomContext("compiler", std::string("GCC ") + __VERSION__);
-#endif
-  AddCustomContext("instruction_sets", Eigen::SimdInstructionSetsInUse());
-#ifdef NDEBUG
-  AddCustomContext("assertions", "off");
-#else
-  AddCustomContext("assertions", "on: build with -DNDEBUG to measure");
-#endif
-  AddCustomContext("eigen", version(EIGEN_WORLD_VERSION, EIGEN_MAJOR_VERSION, EIGEN_MINOR_VERSION));
-  AddCustomContext("linformer", version(linformer::version_major, linformer::version_minor, linformer::version_patch));
   AddCustomContext("grid", settings.full ? "full" : "quick");
   AddCustomContext("threads", std::to_string(settings.threads));
   AddCustomContext("model_width", std::to_string(settings.width));
@@ -468,12 +340,13 @@ void describe_run(const Settings& settings, double core_peak, double peak) {
   AddCustomContext("projection", settings.projection.first);
   AddCustomContext("order", settings.order.first);
   AddCustomContext("form", settings.form.first);
-  AddCustomContext("isa", std::string(linformer::name_of(linformer::default_isa())));
-  AddCustomContext("memory_measured", linformer::bench::AllocationMeter::available ? "yes" : "no: glibc only");
+  AddCustomContext("memory_measured", bench::AllocationMeter::available ? "yes" : "no: glibc only");
 }
 
 int run_all(int argc, char** argv) {
-  const Flags flags(argc, argv);
+  const bench::Flags flags(argc, argv,
+                           {"grid", "n", "k", "sharing", "projection", "order", "form", "width", "heads", "threads",
+                            "budget", "benchmark_filter", "benchmark_repetitions", "benchmark_min_time"});
   const Settings settings(flags);
   benchmark::Initialize(&argc, argv, [] {
     std::fputs(help, stdout);
@@ -482,8 +355,8 @@ int run_all(int argc, char** argv) {
   if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 1;
   linformer::resolved({.sequence_length = 1, .model_width = settings.width, .heads = settings.heads});
 
-  const double core_peak = linformer::bench::multiply_add_peak<float>();
-  const double peak = settings.threads == 1 ? core_peak : linformer::bench::multiply_add_peak<float>(settings.threads);
+  const double core_peak = bench::multiply_add_peak<float>();
+  const double peak = settings.threads == 1 ? core_peak : bench::multiply_add_peak<float>(settings.threads);
   describe_run(settings, core_peak, peak);
   // Google Benchmark's own interleaving shuffles the whole grid. Here only the cells of one n take turns, each
   // repetition a benchmark of its own under the same name: what is compared runs close together.

@@ -1,27 +1,33 @@
 // The kernels alone, on the shapes that one attention layer gives them, on each instruction set of this machine: what
-// fraction of the multiply-add peak, measured in the same run, they reach. Eigen's own products beside them.
+// fraction of the multiply-add peak, measured in the same run, they reach. Beside them the products of Eigen and, where
+// the build found them, of OpenBLAS and oneDNN, whose results are compared with ours first.
+//
+// of_peak of a product of bfloat16 refers to the peak of the processor's bfloat16 multiply-add where it has one. A
+// library that finds matrix units (AMX), which we do not use and the peak leaves out, can exceed 1.
 
 #if defined(__GNUC__) && !defined(__clang__)
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"  // GCC 12's own AVX-512 header, gcc.gnu.org/PR105593
 #endif
 
 #include "multiply_add_peak.hpp"
+#include "reference_products.hpp"
 
 #include <linformer/linformer.hpp>
 
 #include <benchmark/benchmark.h>
 
-#include <cstdio>
+#include <limits>
 #include <string>
 
 namespace {
 
 using namespace linformer;
 
-double peak = 0;  // operations per second of one core
+double float_peak = 0, bf16_peak = 0;  // operations per second of one core
 
 /// @param operations of one call
-void report(benchmark::State& state, double operations) {
+void report(benchmark::State& state, Precision precision, double operations) {
+  const double peak = precision == Precision::bf16 ? bf16_peak : float_peak;
   state.counters["GFLOP/s"] = benchmark::Counter(operations * 1e-9, benchmark::Counter::kIsIterationInvariantRate);
   state.counters["of_peak"] = benchmark::Counter(operations / peak, benchmark::Counter::kIsIterationInvariantRate);
 }
@@ -43,7 +49,42 @@ void product(benchmark::State& state, Isa isa, Precision precision, Index m, Ind
     multiply<float>(isa, a, b, out);
     benchmark::ClobberMemory();
   }
-  report(state, 2.0 * static_cast<double>(m) * static_cast<double>(n) * static_cast<double>(p));
+  report(state, precision, 2.0 * static_cast<double>(m) * static_cast<double>(n) * static_cast<double>(p));
+}
+
+/// Whether a product lies within twice the bound of ours, γ_p·|aᵀ||b|, of our own: each of the two may err by as much.
+bool agrees(const Operand<float>& a, const Operand<float>& b, const Matrix<float>& product) {
+  const Isa isa = default_isa();
+  Matrix<float> ours(a.cols(), b.cols());
+  multiply<float>(isa, a, b, ours);
+  const Matrix<float> magnitude = values_of(a).cwiseAbs().transpose() * values_of(b).cwiseAbs();
+  const float gamma = static_cast<float>(a.rows()) * std::numeric_limits<float>::epsilon() / 2;
+  return ((product - ours).array().abs() <= 2 * gamma * magnitude.array()).all();
+}
+
+/// The product of another library.
+void reference(benchmark::State& state, const bench::ReferenceProduct& library, Precision precision, Index m, Index n,
+               Index p) {
+  Workspace workspace;
+  const auto a = random(workspace, p, m), b = random(workspace, p, n);
+  try {
+    const bench::PreparedProduct product = library.prepare(a, b);
+    product.run();
+    const Compute compute{workspace, default_isa(), precision};
+    if (!agrees(operand<float>(a, compute), operand<float>(b, compute), product.result())) {
+      state.SkipWithError("its result is not ours");
+      return;
+    }
+    state.SetLabel(product.implementation);
+    for ([[maybe_unused]] auto iteration : state) {
+      product.run();
+      benchmark::ClobberMemory();
+    }
+  } catch (const std::exception& error) {
+    state.SkipWithError(error.what());
+    return;
+  }
+  report(state, precision, 2.0 * static_cast<double>(m) * static_cast<double>(n) * static_cast<double>(p));
 }
 
 /// A tile of queries of one head against k keys, softmax and values: its two products counted.
@@ -61,7 +102,7 @@ void attend(benchmark::State& state, Isa isa, Precision precision, Index d, Inde
     tile.absorb(q, keys, values, nullptr, out, true, [](const auto&, const auto&) {});
     benchmark::ClobberMemory();
   }
-  report(state, 4.0 * static_cast<double>(queries) * static_cast<double>(d) * static_cast<double>(k));
+  report(state, precision, 4.0 * static_cast<double>(queries) * static_cast<double>(d) * static_cast<double>(k));
 }
 
 /// exp of a tile of scores, in values per second.
@@ -99,6 +140,8 @@ void rounding(benchmark::State& state, Isa isa, Index rows, Index cols) {
   state.SetBytesProcessed(state.iterations() * rows * cols * 6);
 }
 
+std::string kind_of(Precision precision) { return precision == Precision::full ? "float" : "bf16"; }
+
 void register_all() {
   const auto add = [](const std::string& name, auto call) { benchmark::RegisterBenchmark(name.c_str(), call); };
   struct Shape {
@@ -110,12 +153,20 @@ void register_all() {
                               {"E.X", 256, 512, 512},        {"W_K.(E.X)", 512, 256, 512},
                               {"keys.queries", 256, 96, 64}, {"values.weights", 64, 96, 256},
                               {"square", 1024, 1024, 1024}};
+  for (const Precision precision : {Precision::full, Precision::bf16}) {
+    for (const bench::ReferenceProduct& library : bench::reference_products(precision)) {
+      for (const Shape& s : shapes) {
+        add("product/" + kind_of(precision) + "/" + s.name + "/library:" + library.name,
+            [=](benchmark::State& state) { reference(state, library, precision, s.m, s.n, s.p); });
+      }
+    }
+  }
   for (const auto& [isa_name, isa] : isa_names) {
     if (!is_supported(isa)) continue;
     const std::string suffix = "/isa:" + std::string(isa_name);
     for (const Precision precision : {Precision::full, Precision::bf16}) {
       if (precision == Precision::bf16 && isa == Isa::eigen) continue;  // the reference, not meant to be fast
-      const std::string kind = precision == Precision::full ? "float" : "bf16";
+      const std::string kind = kind_of(precision);
       for (const Shape& s : shapes) {
         add("product/" + kind + "/" + s.name + suffix,
             [=, isa = isa](benchmark::State& state) { product(state, isa, precision, s.m, s.n, s.p); });
@@ -136,8 +187,14 @@ void register_all() {
 int main(int argc, char** argv) {
   benchmark::Initialize(&argc, argv);
   if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 1;
-  peak = bench::multiply_add_peak<float>();
-  benchmark::AddCustomContext("peak_gflops_one_core", std::to_string(peak / 1e9));
+  float_peak = bench::multiply_add_peak<float>();
+  benchmark::AddCustomContext("peak_gflops_one_core", std::to_string(float_peak / 1e9));
+  bf16_peak = bench::bf16_multiply_add_peak();
+  if (bf16_peak > 0) {
+    benchmark::AddCustomContext("peak_bf16_gflops_one_core", std::to_string(bf16_peak / 1e9));
+  } else {
+    bf16_peak = float_peak;  // what is of bfloat16 is multiplied as float there
+  }
   benchmark::AddCustomContext("default_isa", std::string(name_of(default_isa())));
   register_all();
   benchmark::RunSpecifiedBenchmarks();

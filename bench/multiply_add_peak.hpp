@@ -5,6 +5,8 @@
 #include <cstring>
 #include <latch>
 #include <thread>
+#include <type_traits>
+#include <utility>
 #include <vector>
 
 #if defined(__GNUC__) && (defined(__x86_64__) || defined(__i386__))
@@ -40,7 +42,7 @@ namespace detail {
     return static_cast<double>(first);                                                           \
   }
 
-inline constexpr int peak_chains = 12;
+inline constexpr std::size_t peak_chains = 12;
 
 #ifdef LINFORMER_BENCH_X86
 #define LINFORMER_BENCH_AVX512 __attribute__((noinline, target("avx512f")))
@@ -51,6 +53,21 @@ LINFORMER_BENCH_PEAK(peak_avx2, LINFORMER_BENCH_AVX2, float, __m256, _mm256_set1
 LINFORMER_BENCH_PEAK(peak_avx2, LINFORMER_BENCH_AVX2, double, __m256d, _mm256_set1_pd, _mm256_fmadd_pd)
 #undef LINFORMER_BENCH_AVX512
 #undef LINFORMER_BENCH_AVX2
+
+/// s ← s + ½·½ of pairs of bfloat16, an instruction that takes longer: 12 of them do not occupy a core that starts two
+/// at a time.
+template <std::size_t... chain>
+__attribute__((noinline, target("avx512f,avx512bf16"))) double peak_avx512_bf16(long rounds, float half,
+                                                                                std::index_sequence<chain...>) {
+  const auto h = (__m512bh)_mm512_set1_ps(half);
+  __m512 s[] = {_mm512_set1_ps(static_cast<float>(chain))...};
+  for (long round = 0; round < rounds; ++round) ((s[chain] = _mm512_dpbf16_ps(s[chain], h, h)), ...);
+  const __m512 sum = (s[chain] + ...);
+  float first;
+  std::memcpy(&first, &sum, sizeof first);
+  return static_cast<double>(first);
+}
+inline constexpr std::size_t bf16_peak_chains = 20;
 #endif
 
 // Anywhere else: the vectors that GCC and Clang offer on every processor, or scalars.
@@ -79,16 +96,19 @@ LINFORMER_BENCH_PEAK(peak_plain, LINFORMER_BENCH_PLAIN, double, DoubleVector, LI
 template <class T>
 struct PeakKernel {
   double (*run)(long rounds, T half);
-  std::size_t vector_bytes;
+  std::size_t multiply_adds;  ///< of a round
 };
 
 /// Those that this processor can execute.
 template <class T>
 [[nodiscard]] std::vector<PeakKernel<T>> peak_kernels() {
-  std::vector<PeakKernel<T>> kernels{{peak_plain, sizeof(FloatVector) / sizeof(float) * sizeof(T)}};
+  using Plain = std::conditional_t<sizeof(T) == sizeof(float), FloatVector, DoubleVector>;
+  std::vector<PeakKernel<T>> kernels{{peak_plain, peak_chains * sizeof(Plain) / sizeof(T)}};
 #ifdef LINFORMER_BENCH_X86
-  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) kernels.push_back({peak_avx2, 32});
-  if (__builtin_cpu_supports("avx512f")) kernels.push_back({peak_avx512, 64});
+  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) {
+    kernels.push_back({peak_avx2, peak_chains * 32 / sizeof(T)});
+  }
+  if (__builtin_cpu_supports("avx512f")) kernels.push_back({peak_avx512, peak_chains * 64 / sizeof(T)});
 #endif
   return kernels;
 }
@@ -98,7 +118,7 @@ template <class T>
 [[nodiscard]] double multiply_add_rate(const PeakKernel<T>& kernel, int threads) {
   using Clock = std::chrono::steady_clock;
   constexpr double operations = 4e8;  // of each thread, a multiply-add counted as two
-  const double per_round = 2.0 * peak_chains * static_cast<double>(kernel.vector_bytes / sizeof(T));
+  const double per_round = 2.0 * static_cast<double>(kernel.multiply_adds);
   const auto rounds = static_cast<long>(operations / per_round);
   const auto count = static_cast<std::size_t>(threads);
   std::vector<Clock::time_point> begin(count), end(count);
@@ -119,19 +139,39 @@ template <class T>
   return static_cast<double>(rounds) * per_round * threads / seconds.count();
 }
 
+/// The best of several short repetitions of the best kernel, 0 without one.
+template <class T>
+[[nodiscard]] double best_rate(const std::vector<PeakKernel<T>>& kernels, int threads, int repetitions) {
+  double best = 0;
+  for (const auto& kernel : kernels) {
+    for (int repetition = 0; repetition < repetitions; ++repetition) {
+      best = std::max(best, multiply_add_rate(kernel, threads));
+    }
+  }
+  return best;
+}
+
 }  // namespace detail
 
 /// Operations per second, a multiply-add counted as two: the best of several short repetitions of the best kernel.
 /// Where the fallback alone can run (no AVX2, no x86), it is the peak of plain 128-bit code.
 template <class T>
-[[nodiscard]] double multiply_add_peak(int threads = 1) {
-  double best = 0;
-  for (const auto& kernel : detail::peak_kernels<T>()) {
-    for (int repetition = 0; repetition < 12; ++repetition) {
-      best = std::max(best, detail::multiply_add_rate(kernel, threads));
-    }
+[[nodiscard]] double multiply_add_peak(int threads = 1, int repetitions = 12) {
+  return detail::best_rate(detail::peak_kernels<T>(), threads, repetitions);
+}
+
+/// The same of products of bfloat16 summed in float: of AVX-512 BF16, 0 where the processor lacks it.
+[[nodiscard]] inline double bf16_multiply_add_peak(int threads = 1, int repetitions = 12) {
+  std::vector<detail::PeakKernel<float>> kernels;
+#ifdef LINFORMER_BENCH_X86
+  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bf16")) {
+    const auto run = [](long rounds, float half) {
+      return detail::peak_avx512_bf16(rounds, half, std::make_index_sequence<detail::bf16_peak_chains>());
+    };
+    kernels.push_back({run, detail::bf16_peak_chains * 32});
   }
-  return best;
+#endif
+  return detail::best_rate(kernels, threads, repetitions);
 }
 
 }  // namespace linformer::bench

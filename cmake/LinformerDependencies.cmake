@@ -81,3 +81,35 @@ macro(linformer_require_cli11)
     https://github.com/CLIUtils/CLI11/archive/v2.1.2.tar.gz
     26291377e892ba0e5b4972cdfd4a2ab3bf53af8dac1f4ea8fe0d1376b625c8cb)
 endmacro()
+
+# Target linformer_openblas where OpenBLAS is there. Its package, since the cblas.h of a compiler's search path may be
+# another BLAS's.
+macro(linformer_find_openblas)
+  find_package(OpenBLAS QUIET NO_MODULE)
+  if(OpenBLAS_FOUND AND NOT TARGET linformer_openblas)
+    add_library(linformer_openblas INTERFACE)
+    target_include_directories(linformer_openblas SYSTEM INTERFACE ${OpenBLAS_INCLUDE_DIRS})
+    target_link_libraries(linformer_openblas INTERFACE ${OpenBLAS_LIBRARIES})
+    target_compile_definitions(linformer_openblas INTERFACE LINFORMER_BENCH_OPENBLAS)
+    message(STATUS "linformer: OpenBLAS ${OpenBLAS_VERSION}, takes part in kernel_benchmark")
+  elseif(NOT OpenBLAS_FOUND)
+    message(STATUS "linformer: OpenBLAS not found, kernel_benchmark does without (libopenblas-dev)")
+  endif()
+endmacro()
+
+# Target linformer_onednn where oneDNN is there. Header and library are looked for by name, since its package may insist
+# on an OpenCL that nobody here needs.
+function(linformer_find_onednn)
+  find_path(LINFORMER_ONEDNN_INCLUDE_DIR dnnl.hpp)
+  find_library(LINFORMER_ONEDNN_LIBRARY dnnl)
+  mark_as_advanced(LINFORMER_ONEDNN_INCLUDE_DIR LINFORMER_ONEDNN_LIBRARY)
+  if(NOT LINFORMER_ONEDNN_INCLUDE_DIR OR NOT LINFORMER_ONEDNN_LIBRARY OR WIN32)
+    message(STATUS "linformer: oneDNN not found, kernel_benchmark does without (libdnnl-dev)")
+    return()
+  endif()
+  add_library(linformer_onednn INTERFACE)
+  target_include_directories(linformer_onednn SYSTEM INTERFACE "${LINFORMER_ONEDNN_INCLUDE_DIR}")
+  target_link_libraries(linformer_onednn INTERFACE "${LINFORMER_ONEDNN_LIBRARY}" ${CMAKE_DL_LIBS})
+  target_compile_definitions(linformer_onednn INTERFACE LINFORMER_BENCH_ONEDNN)
+  message(STATUS "linformer: oneDNN (${LINFORMER_ONEDNN_LIBRARY}), takes part in kernel_benchmark")
+endfunction()

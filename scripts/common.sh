@@ -10,5 +10,5 @@ if command -v ninja >/dev/null || ! command -v make >/dev/null; then
   export CMAKE_GENERATOR=${CMAKE_GENERATOR:-Ninja}
 fi
 
-# The comment at the head of the calling script.
-usage() { sed -n '2,/^[^#]/s/^# //p' "scripts/$(basename "$0")"; }
+# The comment at the head of the calling script. usage [PATH], from the root, of a script that lies elsewhere
+usage() { sed -n '2,/^[^#]/s/^# //p' "${1:-scripts/$(basename "$0")}"; }

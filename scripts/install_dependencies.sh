@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what is missing for a task, and nothing else: scripts/install_dependencies.sh [TASK…]
-# Tasks: build test bench plots (these four without an argument) clang coverage lint docs.
+# Tasks: build test bench plots (these four without an argument) references clang coverage lint docs.
 # Where it may not install, it says what to install.
 . "$(dirname "$0")/common.sh"
 
@@ -27,6 +27,7 @@ cmake_finds() { # cmake_finds <CMake package>: asks CMake itself, so that any pl
   rm -rf "$probe"
   return "$status"
 }
+cxx_finds() { echo "#include <$1>" | "$(any_of c++ g++ clang++)" -x c++ -fsyntax-only -; }
 python_has() { any_of python3 && { python3 -c "import $1" || /usr/bin/python3 -c "import $1"; }; }
 
 need g++ any_of c++ g++ clang++
@@ -41,6 +42,10 @@ for task in "${tasks[@]}"; do
       need libcli11-dev cmake_finds CLI11
       ;;
     bench) need libbenchmark-dev cmake_finds benchmark ;;
+    references) # other libraries' products, measured beside ours
+      need libopenblas-dev cmake_finds OpenBLAS
+      need libdnnl-dev cxx_finds dnnl.hpp
+      ;;
     plots)
       need python3 any_of python3
       need python3-matplotlib python_has matplotlib
@@ -53,7 +58,7 @@ for task in "${tasks[@]}"; do
       ;;
     docs) need doxygen any_of doxygen ;;
     *)
-      echo "unknown task '$task'; known: build test bench plots clang coverage lint docs" >&2
+      echo "unknown task '$task'; known: build test bench plots references clang coverage lint docs" >&2
       exit 2
       ;;
   esac
@@ -84,8 +89,8 @@ if [ -z "$reason" ]; then
 fi
 
 # The same packages under the names of other package managers.
-fedora() { sed 's/\bg++/gcc-c++/; s/libeigen3-dev/eigen3-devel/; s/\bcatch2\b/catch-devel/; s/libbenchmark-dev/google-benchmark-devel/; s/libcli11-dev/cli11-devel/; s/clang-format clang-tidy/clang-tools-extra/'; }
-homebrew() { sed 's/\bg++/gcc/; s/ninja-build/ninja/; s/libeigen3-dev/eigen/; s/libbenchmark-dev/google-benchmark/; s/libcli11-dev/cli11/; s/clang-format clang-tidy/llvm/; s/python3-matplotlib/python-matplotlib/'; }
+fedora() { sed 's/\bg++/gcc-c++/; s/libeigen3-dev/eigen3-devel/; s/\bcatch2\b/catch-devel/; s/libbenchmark-dev/google-benchmark-devel/; s/libcli11-dev/cli11-devel/; s/libopenblas-dev/openblas-devel/; s/libdnnl-dev/onednn-devel/; s/clang-format clang-tidy/clang-tools-extra/'; }
+homebrew() { sed 's/\bg++/gcc/; s/ninja-build/ninja/; s/libeigen3-dev/eigen/; s/libbenchmark-dev/google-benchmark/; s/libcli11-dev/cli11/; s/libopenblas-dev/openblas/; s/libdnnl-dev/onednn/; s/clang-format clang-tidy/llvm/; s/python3-matplotlib/python-matplotlib/'; }
 cat >&2 <<MESSAGE
 
 Cannot install them: $reason. Please install them yourself and start again:
