@@ -2,8 +2,8 @@
 
 #include "support/attention_support.hpp"
 
-TEST_CASE("cuts are between 512 and 2048 tokens, multiples of 64, about an eighth of the sequence") {
-  CHECK(cut_length(1) == 512);
+TEST_CASE("cuts are between 256 and 2048 tokens, multiples of 64, about an eighth of the sequence") {
+  CHECK(cut_length(1) == 256);
   CHECK(cut_length(4096) == 512);
   CHECK(cut_length(8192) == 1024);
   CHECK(cut_length(10'000'000) == 2048);
@@ -11,8 +11,8 @@ TEST_CASE("cuts are between 512 and 2048 tokens, multiples of 64, about an eight
     const Index length = cut_length(n);
     CAPTURE(n, length);
     CHECK(length % 64 == 0);
-    CHECK((length >= 512 && length <= 2048));
-    CHECK((length == 512 || length == 2048 || (length >= n / 8 && length < n / 8 + 64)));
+    CHECK((length >= 256 && length <= 2048));
+    CHECK((length == 256 || length == 2048 || (length >= n / 8 && length < n / 8 + 64)));
   }
 }
 
