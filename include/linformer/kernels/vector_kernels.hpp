@@ -27,6 +27,9 @@ struct VectorKernels {
   using Product = void(Index m, Index n, Index depth, const float* a, Index a_stride, const float* b, Index b_stride,
                        float* c, Index c_stride, const ProductTerms<float>& terms);
   using Rearrange = void(Index rows, Index columns, const float* in, Index in_stride, float* out, Index out_stride);
+  using Activation = void(Index rows, Index columns, float* values, Index stride);
+  using ActivationGradient = void(Index rows, Index columns, const float* x, Index x_stride, float* gradient,
+                                  Index gradient_stride);
 
   Product *product, *product_of_pairs;
   Rearrange *pair_rows, *transpose;
@@ -34,6 +37,10 @@ struct VectorKernels {
                         float* kept);
   void (*scale_columns)(Index rows, Index columns, float* m, Index stride, const float* factors);
   void (*add_compensated)(Index count, float* sum, float* error, const float* part);
+  Activation *gelu, *gelu_tanh;
+  ActivationGradient *gelu_gradient, *gelu_tanh_gradient;
+  void (*layer_norm)(Index rows, Index columns, const float* x, Index x_stride, const float* weight, const float* bias,
+                     float epsilon, float* y, Index y_stride, float* means, float* reciprocals);
 };
 
 }  // namespace linformer::inline LINFORMER_ABI::detail

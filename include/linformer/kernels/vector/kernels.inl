@@ -5,8 +5,12 @@
 // and could be linked into code for every processor.
 
 #include <linformer/kernels/vector/lanes.inl>
-// What is built on it:
+// What is built on it, and built on in turn:
 #include <linformer/kernels/vector/columns.inl>
+#include <linformer/kernels/vector/exponential.inl>
+// The rest:
+#include <linformer/kernels/vector/gelu.inl>
+#include <linformer/kernels/vector/layer_norm.inl>
 #include <linformer/kernels/vector/pair_rows.inl>
 #include <linformer/kernels/vector/product.inl>
 #include <linformer/kernels/vector/softmax.inl>
@@ -18,4 +22,9 @@ inline constexpr detail::VectorKernels kernels{.product = product,
                                                .transpose = transpose,
                                                .absorb_scores = absorb_scores,
                                                .scale_columns = scale_columns,
-                                               .add_compensated = add_compensated};
+                                               .add_compensated = add_compensated,
+                                               .gelu = gelu,
+                                               .gelu_tanh = gelu_tanh,
+                                               .gelu_gradient = gelu_gradient,
+                                               .gelu_tanh_gradient = gelu_tanh_gradient,
+                                               .layer_norm = layer_norm};

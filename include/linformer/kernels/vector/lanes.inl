@@ -12,6 +12,17 @@ constexpr Index tile_depth = LINFORMER_TILE_DEPTH;  // what a tile reads of b st
 inline Lanes broadcast(float value) { return value - Lanes{}; }
 inline Lanes load(const float* from) { return *reinterpret_cast<const LanesInMemory*>(from); }
 inline void store(float* to, Lanes value) { *reinterpret_cast<LanesInMemory*>(to) = value; }
+/// The first `count` values of a vector, fewer than it has; the others are zero. Nothing beside them is read.
+inline Lanes load_first(const float* from, Index count) {
+  float values[LINFORMER_LANES] = {};
+  for (Index i = 0; i < count; ++i) values[i] = from[i];
+  return load(values);
+}
+inline void store_first(float* to, Index count, Lanes value) {
+  float values[LINFORMER_LANES];
+  store(values, value);
+  for (Index i = 0; i < count; ++i) to[i] = values[i];
+}
 /// Keeps a value in a register. GCC, where it compiles for AMD's processors, would load it again for each use.
 inline Lanes in_register(Lanes value) {
   asm("" : "+v"(value));  // NOLINT(hicpp-no-assembler)
