@@ -12,12 +12,15 @@
 #include "multiply_add_peak.hpp"
 #include "reference_products.hpp"
 
+#include <linformer/kernels/gelu.hpp>
+#include <linformer/kernels/layer_norm.hpp>
 #include <linformer/linformer.hpp>
 
 #include <benchmark/benchmark.h>
 
 #include <limits>
 #include <string>
+#include <utility>
 
 namespace {
 
@@ -140,6 +143,44 @@ void rounding(benchmark::State& state, Isa isa, Index rows, Index cols) {
   state.SetBytesProcessed(state.iterations() * rows * cols * 6);
 }
 
+/// GELU of values that each call takes anew, since it works in place; its cost includes that copy.
+void activation(benchmark::State& state, Isa isa, Gelu form, Index rows, Index cols) {
+  Workspace workspace;
+  const auto in = random(workspace, rows, cols);
+  auto out = random(workspace, rows, cols);
+  for ([[maybe_unused]] auto iteration : state) {
+    out = in;
+    gelu<float>(isa, form, out);
+    benchmark::ClobberMemory();
+  }
+  state.SetItemsProcessed(state.iterations() * rows * cols);
+}
+
+/// The same of the product of a gradient with the derivative.
+void activation_gradient(benchmark::State& state, Isa isa, Gelu form, Index rows, Index cols) {
+  Workspace workspace;
+  const auto in = random(workspace, rows, cols), gradient = random(workspace, rows, cols);
+  auto out = random(workspace, rows, cols);
+  for ([[maybe_unused]] auto iteration : state) {
+    out = gradient;
+    gelu_gradient<float>(isa, form, in, out);
+    benchmark::ClobberMemory();
+  }
+  state.SetItemsProcessed(state.iterations() * rows * cols);
+}
+
+void normalisation(benchmark::State& state, Isa isa, Index rows, Index cols) {
+  Workspace workspace;
+  const auto in = random(workspace, rows, cols);
+  auto out = random(workspace, rows, cols);
+  const Vector<float> weight = Vector<float>::Random(cols), bias = Vector<float>::Random(cols);
+  for ([[maybe_unused]] auto iteration : state) {
+    layer_norm<float>(isa, in, weight, bias, 1e-5F, out);
+    benchmark::ClobberMemory();
+  }
+  state.SetItemsProcessed(state.iterations() * rows * cols);
+}
+
 std::string kind_of(Precision precision) { return precision == Precision::full ? "float" : "bf16"; }
 
 void register_all() {
@@ -177,6 +218,14 @@ void register_all() {
       }
     }
     add("softmax/k:256" + suffix, [isa = isa](benchmark::State& state) { softmax(state, isa, 256); });
+    for (const auto& [form_name, form] : {std::pair{"exact", Gelu::exact}, std::pair{"tanh", Gelu::tanh}}) {
+      const std::string shape = std::string(form_name) + "/96x2048" + suffix;
+      add("gelu/" + shape,
+          [isa = isa, form = form](benchmark::State& state) { activation(state, isa, form, 96, 2048); });
+      add("gelu_gradient/" + shape,
+          [isa = isa, form = form](benchmark::State& state) { activation_gradient(state, isa, form, 96, 2048); });
+    }
+    add("layer_norm/96x512" + suffix, [isa = isa](benchmark::State& state) { normalisation(state, isa, 96, 512); });
     add("transpose/512x512" + suffix, [isa = isa](benchmark::State& state) { transposition(state, isa, 512, 512); });
     add("round_to_bf16/512x96" + suffix, [isa = isa](benchmark::State& state) { rounding(state, isa, 512, 96); });
   }
