@@ -50,19 +50,23 @@ class FixedProjection {
 
   void accumulate(const Positions& tokens, const ConstMatrixRef<T>& features, MatrixRef<T> out, Vector<T>* ones,
                   const Compute& compute) const {
-    accumulate_dense<T>(rows_, tokens, features, out, ones, compute, [&](const Positions& part, MatrixRef<T> columns) {
-      if (stored_.size() == 0 && part.list == nullptr) {
-        generate(part.first, columns);
-        return;
+    accumulate_dense<T>(rows_, tokens, features, out, ones, compute,
+                        [&](const Positions& part, MatrixRef<T> columns) { read_columns(part, columns); });
+  }
+
+  /// Writes the columns at these positions, below n, as the rows of `out`, count × k.
+  void read_columns(const Positions& tokens, MatrixRef<T> out) const {
+    if (stored_.size() == 0 && tokens.list == nullptr) {
+      generate(tokens.first, out);
+      return;
+    }
+    for (Index j = 0; j < tokens.count; ++j) {
+      if (stored_.size() == 0) {
+        generate(tokens[j], out.row(j));
+      } else {
+        out.row(j) = stored_.row(tokens[j]);
       }
-      for (Index j = 0; j < part.count; ++j) {
-        if (stored_.size() == 0) {
-          generate(part[j], columns.row(j));
-        } else {
-          columns.row(j) = stored_.row(part[j]);
-        }
-      }
-    });
+    }
   }
 
  private:

@@ -33,7 +33,7 @@ class KeysValues {
     absorbed_ = absorbed;
     width_ = width;
     key_tile_ = std::clamp(key_tile, Index{1}, std::max(rows, Index{1}));
-    keys_.resize((rows + key_tile_ - 1) / key_tile_ * width, key_tile_);
+    keys_.resize(std::max((rows + key_tile_ - 1) / key_tile_, Index{1}) * width, key_tile_);
     values_.resize(rows, width);
     precision_ = Precision::full;
   }

@@ -63,8 +63,10 @@ class Projection {
     return depthwise != nullptr ? depthwise->weight.rows() : 0;
   }
   [[nodiscard]] const Kind& kind() const { return kind_; }
+  [[nodiscard]] Kind& kind() { return kind_; }
   /// r (k), or empty.
   [[nodiscard]] const Vector<T>& bias() const { return bias_; }
+  [[nodiscard]] Vector<T>& bias() { return bias_; }
 
   /// The same projection for inference alone: a learned one stored as products read it, others as they are.
   [[nodiscard]] Projection frozen(Precision precision) const {

@@ -43,6 +43,22 @@ template <class Module>
   return count;
 }
 
+/// Sets all trainable values to zero.
+template <class Module>
+void set_zero(Module& module) {
+  module.for_each_parameter([](const std::string&, Shape, auto values) {
+    for (auto& value : values) value = 0;
+  });
+}
+
+/// A gradient has the type of what it differentiates: a copy whose trainable values are zero.
+template <class Module>
+[[nodiscard]] Module zero_gradient(const Module& module) {
+  Module gradient = module;
+  set_zero(gradient);
+  return gradient;
+}
+
 /// Bytes of all trainable values.
 template <class Module>
 [[nodiscard]] Index parameter_bytes(const Module& module) {

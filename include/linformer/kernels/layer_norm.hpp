@@ -79,4 +79,41 @@ void layer_norm(Isa isa, const ConstMatrixRef<T>& x, const Vector<T>& weight, co
   detail::reference_layer_norm<T>(x, weight, bias, epsilon, y, mean, reciprocal);
 }
 
+/// Backward of layer norm, in place: from G, the gradient of y, that of x, r·(g − mean(g) − x̂·mean(g∘x̂)), g = G∘γ and
+/// x̂ = (x − μ)·r; adds Σ G∘x̂ and Σ G over the rows, in their order, to the gradients of γ and β.
+/// @param x rows × D, @param weight γ, D values; @param means μ, @param reciprocals r of each row, as forward gave them
+/// @param gradient rows × D: on entry G; in memory apart from x
+template <Scalar T>
+void layer_norm_gradient(Isa isa, const ConstMatrixRef<T>& x, const Vector<T>& weight, std::span<const T> means,
+                         std::span<const T> reciprocals, MatrixRef<T> gradient, Vector<T>& weight_gradient,
+                         Vector<T>& bias_gradient) {
+  const Index columns = x.cols();
+  eigen_assert(gradient.rows() == x.rows() && gradient.cols() == columns && weight.size() == columns);
+  eigen_assert(means.size() == static_cast<std::size_t>(x.rows()) && reciprocals.size() == means.size());
+  eigen_assert(weight_gradient.size() == columns && bias_gradient.size() == columns);
+#if LINFORMER_HAS_VECTOR_KERNELS
+  if constexpr (std::same_as<T, float>) {
+    if (isa != Isa::eigen) {
+      detail::vector_kernels(isa).layer_norm_gradient(
+          x.rows(), columns, x.data(), x.outerStride(), weight.data(), means.data(), reciprocals.data(),
+          gradient.data(), gradient.outerStride(), weight_gradient.data(), bias_gradient.data());
+      return;
+    }
+  }
+#endif
+  const T count = static_cast<T>(columns);
+  for (Index i = 0; i < x.rows(); ++i) {
+    const T mean = means[static_cast<std::size_t>(i)], reciprocal = reciprocals[static_cast<std::size_t>(i)];
+    const auto normal = [&](Index j) { return (x(i, j) - mean) * reciprocal; };
+    const auto g = [&](Index j) { return gradient(i, j) * weight(j); };
+    const T mean_of_g = detail::sum_of_terms<T>(columns, g) / count;
+    const T along = detail::sum_of_terms<T>(columns, [&](Index j) { return g(j) * normal(j); }) / count;
+    for (Index j = 0; j < columns; ++j) {
+      weight_gradient(j) += gradient(i, j) * normal(j);
+      bias_gradient(j) += gradient(i, j);
+      gradient(i, j) = reciprocal * (g(j) - mean_of_g - normal(j) * along);
+    }
+  }
+}
+
 }  // namespace linformer::inline LINFORMER_ABI

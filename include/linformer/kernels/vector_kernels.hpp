@@ -37,10 +37,15 @@ struct VectorKernels {
                         float* kept);
   void (*scale_columns)(Index rows, Index columns, float* m, Index stride, const float* factors);
   void (*add_compensated)(Index count, float* sum, float* error, const float* part);
+  void (*softmax_gradient)(Index keys, Index queries, const float* p, Index p_stride, float* gradient,
+                           Index gradient_stride, float* sums);
   Activation *gelu, *gelu_tanh;
   ActivationGradient *gelu_gradient, *gelu_tanh_gradient;
   void (*layer_norm)(Index rows, Index columns, const float* x, Index x_stride, const float* weight, const float* bias,
                      float epsilon, float* y, Index y_stride, float* means, float* reciprocals);
+  void (*layer_norm_gradient)(Index rows, Index columns, const float* x, Index x_stride, const float* weight,
+                              const float* means, const float* reciprocals, float* gradient, Index gradient_stride,
+                              float* weight_gradient, float* bias_gradient);
 };
 
 }  // namespace linformer::inline LINFORMER_ABI::detail

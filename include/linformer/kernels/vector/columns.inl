@@ -29,3 +29,30 @@ inline void add_compensated(Index count, float* sum, float* error, const float* 
   }
   for (; i < count; ++i) two_sum(sum[i], error[i], part[i]);
 }
+
+/// Backward of softmax down columns, see softmax_gradient.hpp.
+inline void softmax_gradient(Index keys, Index queries, const float* p, Index p_stride, float* gradient,
+                             Index gradient_stride, float* sums) {
+  Index j = 0;
+  for (; j + lanes <= queries; j += lanes) {
+    Lanes sum = {};
+    for (Index i = 0; i < keys; ++i) {
+      sum = multiply_add(load(p + i * p_stride + j), load(gradient + i * gradient_stride + j), sum);
+    }
+    store(sums + j, sum);
+    for (Index i = 0; i < keys; ++i) {
+      float* const row = gradient + i * gradient_stride + j;
+      store(row, load(p + i * p_stride + j) * (load(row) - sum));
+    }
+  }
+  for (; j < queries; ++j) {
+    sums[j] = 0;
+    for (Index i = 0; i < keys; ++i) {
+      sums[j] = __builtin_fmaf(p[i * p_stride + j], gradient[i * gradient_stride + j], sums[j]);
+    }
+    for (Index i = 0; i < keys; ++i) {
+      float& value = gradient[i * gradient_stride + j];
+      value = p[i * p_stride + j] * (value - sums[j]);
+    }
+  }
+}

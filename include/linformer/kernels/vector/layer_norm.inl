@@ -77,3 +77,41 @@ inline void layer_norm(Index rows, Index columns, const float* x, Index x_stride
     }
   }
 }
+
+/// Backward of layer norm of each row, in place, see layer_norm.hpp.
+inline void layer_norm_gradient(Index rows, Index columns, const float* x, Index x_stride, const float* weight,
+                                const float* means, const float* reciprocals, float* gradient, Index gradient_stride,
+                                float* weight_gradient, float* bias_gradient) {
+  const float count = static_cast<float>(columns);
+  const Index whole = columns / lanes * lanes, last = columns - whole;
+  for (Index i = 0; i < rows; ++i, x += x_stride, gradient += gradient_stride) {
+    const Lanes shift = broadcast(means[i]), scale = broadcast(reciprocals[i]);
+    Lanes sums = {}, products = {};
+    for (Index j = 0; j < whole; j += lanes) {
+      const Lanes normal = (load(x + j) - shift) * scale, given = load(gradient + j), g = given * load(weight + j);
+      sums += g;
+      products = multiply_add(g, normal, products);
+      store(weight_gradient + j, multiply_add(given, normal, load(weight_gradient + j)));
+      store(bias_gradient + j, load(bias_gradient + j) + given);
+    }
+    if (last != 0) {
+      const Lanes normal = (load_first(x + whole, last) - shift) * scale;
+      const Lanes given = load_first(gradient + whole, last), g = given * load_first(weight + whole, last);
+      sums += g;
+      products = multiply_add(g, normal, products);
+      store_first(weight_gradient + whole, last,
+                  multiply_add(given, normal, load_first(weight_gradient + whole, last)));
+      store_first(bias_gradient + whole, last, load_first(bias_gradient + whole, last) + given);
+    }
+    const Lanes mean = broadcast(sum_of_lanes(sums) / count), along = broadcast(sum_of_lanes(products) / count);
+    for (Index j = 0; j < whole; j += lanes) {
+      const Lanes normal = (load(x + j) - shift) * scale;
+      store(gradient + j, scale * (load(gradient + j) * load(weight + j) - mean - normal * along));
+    }
+    if (last != 0) {
+      const Lanes normal = (load_first(x + whole, last) - shift) * scale;
+      const Lanes g = load_first(gradient + whole, last) * load_first(weight + whole, last);
+      store_first(gradient + whole, last, scale * (g - mean - normal * along));
+    }
+  }
+}

@@ -1,0 +1,240 @@
+#pragma once
+
+#include <linformer/model/encoder_layer.hpp>
+#include <linformer/model/token_batch.hpp>
+#include <linformer/nn/embedding.hpp>
+
+#include <cmath>
+#include <deque>
+
+namespace linformer::inline LINFORMER_ABI {
+
+/// What forward of an encoder keeps for backward.
+template <Scalar T>
+struct EncoderCache {
+  detail::PaddedMatrix<T> embedding_sum;  ///< words + positions
+  RowStatistics<T> embedding_statistics, final_statistics;
+  detail::PaddedMatrix<T> final_input;  ///< with pre_norm
+  std::deque<EncoderLayerCache<T>> layers;
+  std::deque<detail::PaddedMatrix<T>> inputs;  ///< of each layer, where activations are recomputed
+};
+
+/// What a call of an encoder may ask for. All fields may be left out.
+struct EncoderOptions {
+  std::optional<DropoutAddress> dropout{};  ///< a training call: its seed, step and first sample
+  bool recompute = false;  ///< in training: keep the input of each layer alone and compute the rest anew in backward
+};
+
+/// A RoBERTa-style encoder over ragged batches of tokens. Its E and F belong to one `ProjectionSet`.
+template <Scalar T>
+class Encoder {
+ public:
+  /// Weights are drawn N(0, 0.02²) as RoBERTa's, biases are zero; E and F as `ProjectionSet` draws them.
+  /// @throws Error invalid_configuration, size_overflow or unsupported
+  Encoder(const EncoderConfig& config, std::uint64_t seed)
+      : config_(resolved(config)),
+        words_{Matrix<T>(config_.vocabulary_size, config_.model_width)},
+        positions_{
+            Matrix<T>(config_.positions == PositionKind::learned ? config_.sequence_length : 0, config_.model_width)},
+        embedding_norm_(LayerNorm<T>::identity(config_.model_width, config_.layer_norm_epsilon)),
+        final_norm_(embedding_norm_) {
+    const RandomStream stream(seed);
+    for (Index layer = 0; layer < config_.layers; ++layer) layers_.emplace_back(config_, seed);
+    if (config_.mechanism == Mechanism::linformer) {
+      projections_ = ProjectionSet<T>({.layers = config_.layers,
+                                       .heads = config_.heads,
+                                       .head_width = layers_.front().attention().config().head_width,
+                                       .sequence_length = config_.sequence_length,
+                                       .projected_length = config_.projected_length,
+                                       .sharing = config_.sharing,
+                                       .projection = config_.projection},
+                                      seed);
+    }
+    visit_own(*this, [&](const std::string& name, Shape shape, std::span<T> values) {
+      if (shape.size() == 2) {
+        fill_normal(values, stream.derive(name), T{0.02F});
+      }
+    });
+    if (config_.positions == PositionKind::sinusoidal) fill_sinusoids();
+  }
+
+  /// The configuration with its defaults filled in.
+  [[nodiscard]] const EncoderConfig& config() const { return config_; }
+  [[nodiscard]] const ProjectionSet<T>& projections() const { return projections_; }
+  [[nodiscard]] ProjectionSet<T>& projections() { return projections_; }
+  /// The table of word embeddings, V × D, for heads that tie their decoder to it.
+  [[nodiscard]] const Embedding<T>& words() const { return words_; }
+  [[nodiscard]] Embedding<T>& words() { return words_; }
+
+  /// Addresses of draws that the encoder takes: a head's begin here.
+  [[nodiscard]] std::uint64_t dropout_sites() const { return layer_site(layers_.size()); }
+
+  /// The last layer's output for each token, in inference. @return rows × D
+  [[nodiscard]] Matrix<T> operator()(const TokenBatch& tokens, const Execution& execution) const {
+    Matrix<T> out(tokens.layout.rows(), config_.model_width);
+    forward(tokens, out, {}, nullptr, execution);
+    return out;
+  }
+
+  /// @param out rows × D
+  /// @param cache what backward needs; null for inference
+  /// @throws Error shape_mismatch, sequence_too_long; out_of_range for an id beyond the vocabulary
+  void forward(const TokenBatch& tokens, MatrixRef<T> out, const EncoderOptions& options, EncoderCache<T>* cache,
+               const Execution& execution) const {
+    check(tokens);
+    detail::require_shape("output", out.rows(), out.cols(), tokens.layout.rows(), config_.model_width);
+    const Workspace::Scope scope(execution.workspace);
+    const EncoderCall call{tokens.layout, options.dropout};
+    embed(tokens, out, execution);
+    if (cache != nullptr) copy(out, cache->embedding_sum);
+    embedding_norm_.forward(out, out, cache != nullptr ? &cache->embedding_statistics : nullptr, execution);
+    detail::apply_dropout<T>(call, embedding_site(), config_.dropout, out, execution);
+    if (cache != nullptr) {
+      const std::size_t kept = options.recompute ? 1 : layers_.size();
+      cache->layers.resize(kept);
+      cache->inputs.resize(options.recompute ? layers_.size() : 0);
+    }
+    for (std::size_t layer = 0; layer < layers_.size(); ++layer) {
+      if (cache != nullptr && options.recompute) copy(out, cache->inputs[layer]);
+      layers_[layer].forward(layer_projections(layer), call, layer_site(layer), out,
+                             cache != nullptr && !options.recompute ? &cache->layers[layer] : nullptr, execution);
+    }
+    if (!config_.pre_norm) return;
+    if (cache != nullptr) copy(out, cache->final_input);
+    final_norm_.forward(out, out, cache != nullptr ? &cache->final_statistics : nullptr, execution);
+  }
+
+  /// Adds to the gradients of all weights. @param options as forward had them
+  /// @param out_gradient rows × D: the gradient of forward's output; used up
+  void backward(const TokenBatch& tokens, const EncoderOptions& options, EncoderCache<T>& cache,
+                MatrixRef<T> out_gradient, Encoder& gradient, const Execution& execution) const {
+    check(tokens);
+    detail::require_shape("output gradient", out_gradient.rows(), out_gradient.cols(), tokens.layout.rows(),
+                          config_.model_width);
+    const Workspace::Scope scope(execution.workspace);
+    const EncoderCall call{tokens.layout, options.dropout};
+    if (config_.pre_norm) {
+      final_norm_.backward(cache.final_input.block(), cache.final_statistics, out_gradient, gradient.final_norm_,
+                           execution);
+    }
+    for (std::size_t layer = layers_.size(); layer-- > 0;) {
+      const LayerProjections<T> projections = layer_projections(layer);
+      EncoderLayerCache<T>& its = cache.layers[options.recompute ? 0 : layer];
+      if (options.recompute) {
+        const Workspace::Scope again(execution.workspace);
+        auto x = execution.workspace.template matrix<T>(out_gradient.rows(), out_gradient.cols());
+        x = cache.inputs[layer].block();
+        layers_[layer].forward(projections, call, layer_site(layer), x, &its, execution);
+      }
+      LayerProjectionGradients<T> projection_gradients;
+      if (config_.mechanism == Mechanism::linformer) {
+        projection_gradients = layer_gradients(gradient.projections_, static_cast<Index>(layer));
+      }
+      layers_[layer].backward(projections, call, layer_site(layer), its, out_gradient, gradient.layers_[layer],
+                              projection_gradients, execution);
+    }
+    detail::apply_dropout<T>(call, embedding_site(), config_.dropout, out_gradient, execution);
+    embedding_norm_.backward(cache.embedding_sum.block(), cache.embedding_statistics, out_gradient,
+                             gradient.embedding_norm_, execution);
+    gradient.words_.accumulate(
+        out_gradient, [&](Index row) { return Index{tokens.ids[static_cast<std::size_t>(row)]}; }, execution);
+    if (config_.positions != PositionKind::learned) return;
+    for (Index b = 0; b < tokens.layout.sequences(); ++b) {
+      const Positions positions = tokens.layout.positions(b);
+      gradient.positions_.accumulate(
+          out_gradient.middleRows(tokens.layout.offset(b), tokens.layout.length(b)),
+          [&](Index row) { return positions[row]; }, execution);
+    }
+  }
+
+  /// f(name, shape, values), named as in Hugging Face's BERT: `embeddings.word_embeddings.weight`, …,
+  /// `encoder.layer.0.…`, and `projections.…`.
+  template <class Visitor>
+  void for_each_parameter(Visitor&& visitor) {
+    visit_own(*this, visitor);
+    projections_.for_each_parameter(visitor);
+  }
+  template <class Visitor>
+  void for_each_parameter(Visitor&& visitor) const {
+    visit_own(*this, visitor);
+    projections_.for_each_parameter(visitor);
+  }
+
+ private:
+  // Addresses of draws: those of layer l begin at count · (l + 1).
+  static constexpr std::uint64_t sites = static_cast<std::uint64_t>(detail::DropoutSite::count);
+  [[nodiscard]] static std::uint64_t embedding_site() { return 0; }
+  [[nodiscard]] static std::uint64_t layer_site(std::size_t layer) { return sites * (layer + 1); }
+
+  static void copy(const ConstMatrixRef<T>& from, detail::PaddedMatrix<T>& to) {
+    to.resize(from.rows(), from.cols());
+    to.block() = from;
+  }
+
+  void check(const TokenBatch& tokens) const {
+    detail::require(
+        static_cast<Index>(tokens.ids.size()) == tokens.layout.rows(), ErrorCode::shape_mismatch, "token ids",
+        [&] { return std::to_string(tokens.layout.rows()); }, [&] { return std::to_string(tokens.ids.size()); });
+    for (const std::int32_t id : tokens.ids) {
+      detail::require(
+          id >= 0 && id < config_.vocabulary_size, ErrorCode::shape_mismatch, "token ids",
+          [&] { return "ids from 0 to " + std::to_string(config_.vocabulary_size - 1); },
+          [&] { return std::to_string(id); });
+    }
+    for (Index b = 0; b < tokens.layout.sequences(); ++b) {
+      const Index extent = tokens.layout.positions(b).extent();
+      detail::require(
+          extent <= config_.sequence_length, ErrorCode::sequence_too_long, "tokens",
+          [&] { return "at most sequence_length = " + std::to_string(config_.sequence_length) + " tokens"; },
+          [&] { return std::to_string(extent); });
+    }
+  }
+
+  [[nodiscard]] LayerProjections<T> layer_projections(std::size_t layer) const {
+    if (config_.mechanism != Mechanism::linformer) return {};
+    return projections_.layer(static_cast<Index>(layer));
+  }
+
+  void embed(const TokenBatch& tokens, MatrixRef<T> out, const Execution& execution) const {
+    execution.run(tokens.layout.sequences(), [&](Index b, const Compute&) {
+      const Positions positions = tokens.layout.positions(b);
+      const Index first = tokens.layout.offset(b);
+      for (Index i = 0; i < positions.count; ++i) {
+        out.row(first + i) = words_.weight.row(tokens.ids[static_cast<std::size_t>(first + i)]);
+        if (config_.positions == PositionKind::learned) out.row(first + i) += positions_.weight.row(positions[i]);
+        if (config_.positions == PositionKind::sinusoidal) out.row(first + i) += sinusoids_.row(positions[i]);
+      }
+    });
+  }
+
+  void fill_sinusoids() {
+    sinusoids_.resize(config_.sequence_length, config_.model_width);
+    for (Index position = 0; position < sinusoids_.rows(); ++position) {
+      for (Index j = 0; j < sinusoids_.cols(); ++j) {
+        const double exponent = static_cast<double>(j / 2 * 2) / static_cast<double>(config_.model_width);
+        const double angle = static_cast<double>(position) / std::pow(10000.0, exponent);
+        sinusoids_(position, j) = static_cast<T>(j % 2 == 0 ? std::sin(angle) : std::cos(angle));
+      }
+    }
+  }
+
+  template <class Self, class Visitor>
+  static void visit_own(Self& self, Visitor&& visitor) {
+    self.words_.for_each_parameter("embeddings.word_embeddings", visitor);
+    self.positions_.for_each_parameter("embeddings.position_embeddings", visitor);
+    self.embedding_norm_.for_each_parameter("embeddings.LayerNorm", visitor);
+    for (std::size_t layer = 0; layer < self.layers_.size(); ++layer) {
+      self.layers_[layer].for_each_parameter("encoder.layer." + std::to_string(layer), visitor);
+    }
+    if (self.config_.pre_norm) self.final_norm_.for_each_parameter("encoder.LayerNorm", visitor);
+  }
+
+  EncoderConfig config_;
+  Embedding<T> words_, positions_;
+  LayerNorm<T> embedding_norm_, final_norm_;
+  std::vector<EncoderLayer<T>> layers_;
+  ProjectionSet<T> projections_;
+  Matrix<T> sinusoids_;
+};
+
+}  // namespace linformer::inline LINFORMER_ABI

@@ -1,0 +1,241 @@
+#pragma once
+
+#include <linformer/attention/attention_backward.hpp>
+#include <linformer/model/config.hpp>
+#include <linformer/nn/layer_norm.hpp>
+#include <linformer/nn/linear_product.hpp>
+
+namespace linformer::inline LINFORMER_ABI {
+
+/// What one call of an encoder computes with: rows of a ragged batch, and in training the address of its draws.
+struct EncoderCall {
+  const BatchLayout& layout;
+  std::optional<DropoutAddress> dropout{};  ///< set in training; its site is that of the encoder's first draw
+};
+
+/// What forward of one layer keeps for backward, rows × D unless said. "Sum" is a sublayer's input plus its output.
+template <Scalar T>
+struct EncoderLayerCache {
+  detail::PaddedMatrix<T> input, attention_input;  ///< the latter with pre_norm alone, else it is the input
+  detail::PaddedMatrix<T> attention_sum, feed_forward_input;
+  detail::PaddedMatrix<T> activation_input;  ///< rows × feed-forward width
+  detail::PaddedMatrix<T> feed_forward_sum;  ///< not with pre_norm
+  RowStatistics<T> attention_statistics, output_statistics;
+};
+
+namespace detail {
+
+/// Draws that a layer takes beside those of P̄.
+enum class DropoutSite : std::uint64_t { attention_weights, attention_output, feed_forward_output, count };
+
+/// Drops entries of rows of a batch. Backward of dropout is the same with the same address.
+template <Scalar T>
+void apply_dropout(const EncoderCall& call, std::uint64_t site, double rate, MatrixRef<T> rows,
+                   const Execution& execution) {
+  if (!call.dropout || rate == 0) return;
+  DropoutAddress address = *call.dropout;
+  address.site += site;
+  execution.run(call.layout.sequences(), [&](Index b, const Compute&) {
+    const HeadDropout<T> draws(address, static_cast<std::uint64_t>(b), 0, rate);
+    draws.apply(
+        call.layout.positions(b), [](Index j) { return j; },
+        rows.middleRows(call.layout.offset(b), call.layout.length(b)));
+  });
+}
+
+/// to += from, both rows × D, by all threads.
+template <Scalar T>
+void add_rows(const ConstMatrixRef<T>& from, MatrixRef<T> to, const Execution& execution) {
+  for_each_part(to.rows(), Index{256}, execution, [&](Index first, Index count, const Compute&) {
+    to.middleRows(first, count) += from.middleRows(first, count);
+  });
+}
+
+}  // namespace detail
+
+/// One block of the encoder: attention and feed-forward, each with a residual connection, dropout and layer norm.
+template <Scalar T>
+class EncoderLayer {
+ public:
+  /// @param config resolved, @param stream where initial weights come from
+  EncoderLayer(const EncoderConfig& config, std::uint64_t seed)
+      : config_(config),
+        attention_(attention_config(config), seed),
+        attention_norm_(LayerNorm<T>::identity(config.model_width, config.layer_norm_epsilon)),
+        output_norm_(attention_norm_),
+        intermediate_(Linear<T>::zeros("intermediate.dense.weight", config.feed_forward_width, config.model_width,
+                                       /*with_bias=*/true)),
+        output_(Linear<T>::zeros("output.dense.weight", config.model_width, config.feed_forward_width,
+                                 /*with_bias=*/true)) {}
+
+  [[nodiscard]] const AttentionBlock<T>& attention() const { return attention_; }
+
+  /// @param x rows × D, replaced by the layer's output; @param site of its first draw
+  /// @param cache what backward needs; null for inference
+  void forward(const LayerProjections<T>& projections, const EncoderCall& call, std::uint64_t site, MatrixRef<T> x,
+               EncoderLayerCache<T>* cache, const Execution& execution) const {
+    const Workspace::Scope scope(execution.workspace);
+    const Index rows = x.rows(), width = config_.model_width;
+    const auto keep = [&](detail::PaddedMatrix<T> EncoderLayerCache<T>::*member, Index columns) -> ScratchMatrix<T> {
+      if (cache == nullptr) return execution.workspace.template matrix<T>(rows, columns);
+      (cache->*member).resize(rows, columns);
+      auto block = (cache->*member).block();
+      return ScratchMatrix<T>(block.data(), rows, columns, Eigen::OuterStride<>(block.outerStride()));
+    };
+    const auto statistics = [&](RowStatistics<T> EncoderLayerCache<T>::*member) {
+      return cache == nullptr ? nullptr : &(cache->*member);
+    };
+    const auto normalise = [&](const LayerNorm<T>& norm, const ConstMatrixRef<T>& from, MatrixRef<T> to,
+                               RowStatistics<T>* its) { norm.forward(from, to, its, execution); };
+    using Cache = EncoderLayerCache<T>;
+
+    if (cache != nullptr) keep(&Cache::input, width) = x;
+    auto sum = keep(&Cache::attention_sum, width);
+    if (config_.pre_norm) {
+      auto input = keep(&Cache::attention_input, width);
+      normalise(attention_norm_, x, input, statistics(&Cache::attention_statistics));
+      attend(projections, call, site, input, sum, execution);
+    } else {
+      attend(projections, call, site, x, sum, execution);
+    }
+    detail::apply_dropout<T>(call, site + static_cast<std::uint64_t>(detail::DropoutSite::attention_output),
+                             config_.dropout, sum, execution);
+    detail::add_rows<T>(x, sum, execution);
+
+    auto input = keep(&Cache::feed_forward_input, width);
+    if (config_.pre_norm) {
+      normalise(output_norm_, sum, input, statistics(&Cache::output_statistics));
+    } else {
+      normalise(attention_norm_, sum, input, statistics(&Cache::attention_statistics));
+    }
+    auto inner = keep(&Cache::activation_input, config_.feed_forward_width);
+    linear_forward<T>(intermediate_, input, inner, execution);
+    auto active = execution.workspace.template matrix<T>(cache != nullptr ? rows : 0, config_.feed_forward_width);
+    if (cache != nullptr) active = inner;
+    MatrixRef<T> activated = cache != nullptr ? MatrixRef<T>(active) : MatrixRef<T>(inner);
+    activate(activated, execution);
+    auto result = keep(&Cache::feed_forward_sum, width);
+    linear_forward<T>(output_, activated, result, execution);
+    detail::apply_dropout<T>(call, site + static_cast<std::uint64_t>(detail::DropoutSite::feed_forward_output),
+                             config_.dropout, result, execution);
+    if (config_.pre_norm) {
+      detail::add_rows<T>(sum, result, execution);
+      x = result;
+    } else {
+      detail::add_rows<T>(input, result, execution);
+      normalise(output_norm_, result, x, statistics(&Cache::output_statistics));
+    }
+  }
+
+  /// Replaces the gradient of the layer's output by that of its input, and adds to those of its weights.
+  void backward(const LayerProjections<T>& projections, const EncoderCall& call, std::uint64_t site,
+                const EncoderLayerCache<T>& cache, MatrixRef<T> x_gradient, EncoderLayer& gradient,
+                const LayerProjectionGradients<T>& projection_gradients, const Execution& execution) const {
+    const Workspace::Scope scope(execution.workspace);
+    const Index rows = x_gradient.rows(), width = config_.model_width;
+    const auto matrix = [&](Index columns) { return execution.workspace.template matrix<T>(rows, columns); };
+    const auto drop = [&](detail::DropoutSite of, MatrixRef<T> values) {
+      detail::apply_dropout<T>(call, site + static_cast<std::uint64_t>(of), config_.dropout, values, execution);
+    };
+    if (!config_.pre_norm) {
+      output_norm_.backward(cache.feed_forward_sum.block(), cache.output_statistics, x_gradient, gradient.output_norm_,
+                            execution);
+    }
+    // Here and below x_gradient is the gradient of a sum: it goes on past the sublayer and through it.
+    auto through = matrix(width);
+    through = x_gradient;
+    drop(detail::DropoutSite::feed_forward_output, through);
+    auto active = matrix(config_.feed_forward_width), inner_gradient = matrix(config_.feed_forward_width);
+    active = cache.activation_input.block();
+    activate(active, execution);
+    inner_gradient.setZero();
+    linear_backward<T>(output_, active, through, inner_gradient, gradient.output_, execution);
+    detail::for_each_part(rows, detail::linear_tile, execution, [&](Index first, Index count, const Compute& compute) {
+      gelu_gradient<T>(compute.isa, config_.activation, cache.activation_input.block().middleRows(first, count),
+                       inner_gradient.middleRows(first, count));
+    });
+    auto input_gradient = matrix(width);
+    input_gradient.setZero();
+    linear_backward<T>(intermediate_, cache.feed_forward_input.block(), inner_gradient, input_gradient,
+                       gradient.intermediate_, execution);
+    if (config_.pre_norm) {
+      output_norm_.backward(cache.attention_sum.block(), cache.output_statistics, input_gradient, gradient.output_norm_,
+                            execution);
+      detail::add_rows<T>(input_gradient, x_gradient, execution);
+    } else {
+      detail::add_rows<T>(input_gradient, x_gradient, execution);
+      attention_norm_.backward(cache.attention_sum.block(), cache.attention_statistics, x_gradient,
+                               gradient.attention_norm_, execution);
+    }
+
+    through = x_gradient;
+    drop(detail::DropoutSite::attention_output, through);
+    const auto attend_backward_into = [&](const ConstMatrixRef<T>& input, MatrixRef<T> to) {
+      attention_backward<T>(attention_, projections,
+                            {input, call.layout, input, call.layout, {}, attention_draws(call, site)}, through, to, to,
+                            gradient.attention_, projection_gradients, execution);
+    };
+    if (config_.pre_norm) {
+      input_gradient.setZero();
+      attend_backward_into(cache.attention_input.block(), input_gradient);
+      attention_norm_.backward(cache.input.block(), cache.attention_statistics, input_gradient,
+                               gradient.attention_norm_, execution);
+      detail::add_rows<T>(input_gradient, x_gradient, execution);
+    } else {
+      attend_backward_into(cache.input.block(), x_gradient);
+    }
+  }
+
+  /// f(name, shape, values), named as in Hugging Face's BERT: `attention.self.query.weight`, …,
+  /// `attention.output.dense.weight`, `attention.output.LayerNorm.weight`, `intermediate.dense.weight`,
+  /// `output.dense.weight`, `output.LayerNorm.weight`.
+  template <class Visitor>
+  void for_each_parameter(const std::string& name, Visitor&& visitor) {
+    visit(*this, name, visitor);
+  }
+  template <class Visitor>
+  void for_each_parameter(const std::string& name, Visitor&& visitor) const {
+    visit(*this, name, visitor);
+  }
+
+ private:
+  [[nodiscard]] std::optional<DropoutAddress> attention_draws(const EncoderCall& call, std::uint64_t site) const {
+    std::optional<DropoutAddress> draws = call.dropout;
+    if (draws) draws->site += site + static_cast<std::uint64_t>(detail::DropoutSite::attention_weights);
+    return draws;
+  }
+
+  void attend(const LayerProjections<T>& projections, const EncoderCall& call, std::uint64_t site,
+              const ConstMatrixRef<T>& x, MatrixRef<T> y, const Execution& execution) const {
+    attention_.forward(projections, x, call.layout, x, call.layout, y,
+                       {.workspace = &execution.workspace,
+                        .dropout = attention_draws(call, site),
+                        .pool = &execution.pool,
+                        .isa = execution.isa});
+  }
+
+  void activate(MatrixRef<T> values, const Execution& execution) const {
+    detail::for_each_part(values.rows(), detail::linear_tile, execution,
+                          [&](Index first, Index count, const Compute& compute) {
+                            gelu<T>(compute.isa, config_.activation, values.middleRows(first, count));
+                          });
+  }
+
+  template <class Self, class Visitor>
+  static void visit(Self& self, const std::string& name, Visitor& visitor) {
+    self.attention_.for_each_parameter([&](const std::string& own, Shape shape, auto values) {
+      visitor(name + (own.starts_with("output.") ? ".attention." : ".attention.self.") + own, shape, values);
+    });
+    self.attention_norm_.for_each_parameter(name + ".attention.output.LayerNorm", visitor);
+    self.intermediate_.for_each_parameter(name + ".intermediate.dense", visitor);
+    self.output_.for_each_parameter(name + ".output.dense", visitor);
+    self.output_norm_.for_each_parameter(name + ".output.LayerNorm", visitor);
+  }
+
+  EncoderConfig config_;
+  AttentionBlock<T> attention_;
+  LayerNorm<T> attention_norm_, output_norm_;
+  Linear<T> intermediate_, output_;
+};
+
+}  // namespace linformer::inline LINFORMER_ABI

@@ -1,0 +1,134 @@
+#pragma once
+
+#include <linformer/model/encoder.hpp>
+
+namespace linformer::inline LINFORMER_ABI {
+
+/// What a classifier reads of a sequence.
+enum class Pooling { first_token, mean };
+
+/// An encoder with RoBERTa's classification head: pooled vector, dropout, dense, tanh, dropout, linear.
+template <Scalar T>
+class SequenceClassifier {
+ public:
+  /// What forward keeps for backward.
+  struct Cache {
+    EncoderCache<T> encoder;
+    Matrix<T> pooled, dense, dropped;  ///< sequences × D: after dropout, after tanh, after dropout
+  };
+
+  /// Weights of the head are drawn as the encoder's. @throws Error as `Encoder`
+  SequenceClassifier(const EncoderConfig& config, Index classes, Pooling pooling, std::uint64_t seed)
+      : encoder_(config, seed),
+        pooling_(pooling),
+        dense_(Linear<T>::zeros("classifier.dense.weight", config.model_width, config.model_width, /*with_bias=*/true)),
+        output_(Linear<T>::zeros("classifier.out_proj.weight", classes, config.model_width, /*with_bias=*/true)) {
+    detail::require_config(classes >= 1, "classes", "at least 1", classes);
+    for (auto* linear : {&dense_, &output_}) {
+      fill_normal(
+          std::span(linear->weight.data(), static_cast<std::size_t>(linear->weight.size())),
+          RandomStream(seed).derive(linear == &dense_ ? "classifier.dense.weight" : "classifier.out_proj.weight"),
+          T{0.02F});
+    }
+  }
+
+  [[nodiscard]] const Encoder<T>& encoder() const { return encoder_; }
+  [[nodiscard]] Encoder<T>& encoder() { return encoder_; }
+  [[nodiscard]] Index classes() const { return output_.weight.rows(); }
+  [[nodiscard]] Pooling pooling() const { return pooling_; }
+
+  /// Logits of each sequence. @param cache what backward needs; null for inference. @return sequences × classes
+  [[nodiscard]] Matrix<T> forward(const TokenBatch& tokens, const EncoderOptions& options, Cache* cache,
+                                  const Execution& execution) const {
+    const Workspace::Scope scope(execution.workspace);
+    const Index sequences = tokens.layout.sequences(), width = encoder_.config().model_width;
+    auto hidden = execution.workspace.template matrix<T>(tokens.layout.rows(), width);
+    encoder_.forward(tokens, hidden, options, cache != nullptr ? &cache->encoder : nullptr, execution);
+    Matrix<T> pooled = Matrix<T>::Zero(sequences, width), dense(sequences, width), logits(sequences, classes());
+    for (Index b = 0; b < sequences; ++b) {
+      const auto rows = hidden.middleRows(tokens.layout.offset(b), tokens.layout.length(b));
+      if (rows.rows() == 0) continue;
+      if (pooling_ == Pooling::first_token) {
+        pooled.row(b) = rows.row(0);
+      } else {
+        pooled.row(b) = rows.colwise().mean();
+      }
+    }
+    drop(options, 0, pooled);
+    linear_forward<T>(dense_, pooled, dense, execution);
+    dense = dense.array().tanh().matrix();
+    Matrix<T> dropped = dense;
+    drop(options, 1, dropped);
+    linear_forward<T>(output_, dropped, logits, execution);
+    if (cache != nullptr) {
+      cache->pooled = std::move(pooled);
+      cache->dense = std::move(dense);
+      cache->dropped = std::move(dropped);
+    }
+    return logits;
+  }
+
+  /// Adds to the gradients of all weights. @param options as forward had them
+  /// @param logits_gradient sequences × classes
+  void backward(const TokenBatch& tokens, const EncoderOptions& options, Cache& cache,
+                const ConstMatrixRef<T>& logits_gradient, SequenceClassifier& gradient,
+                const Execution& execution) const {
+    const Workspace::Scope scope(execution.workspace);
+    const Index sequences = tokens.layout.sequences(), width = encoder_.config().model_width;
+    Matrix<T> through = Matrix<T>::Zero(sequences, width), pooled = Matrix<T>::Zero(sequences, width);
+    linear_backward<T>(output_, cache.dropped, logits_gradient, through, gradient.output_, execution);
+    drop(options, 1, through);
+    through.array() *= 1 - cache.dense.array().square();
+    linear_backward<T>(dense_, cache.pooled, through, pooled, gradient.dense_, execution);
+    drop(options, 0, pooled);
+    auto hidden = execution.workspace.template matrix<T>(tokens.layout.rows(), width);
+    hidden.setZero();
+    for (Index b = 0; b < sequences; ++b) {
+      auto rows = hidden.middleRows(tokens.layout.offset(b), tokens.layout.length(b));
+      if (rows.rows() == 0) continue;
+      if (pooling_ == Pooling::first_token) {
+        rows.row(0) = pooled.row(b);
+      } else {
+        rows.rowwise() = pooled.row(b) / static_cast<T>(rows.rows());
+      }
+    }
+    encoder_.backward(tokens, options, cache.encoder, hidden, gradient.encoder_, execution);
+  }
+
+  /// f(name, shape, values): the encoder's, then `classifier.dense.weight`, …, `classifier.out_proj.bias`.
+  template <class Visitor>
+  void for_each_parameter(Visitor&& visitor) {
+    visit(*this, visitor);
+  }
+  template <class Visitor>
+  void for_each_parameter(Visitor&& visitor) const {
+    visit(*this, visitor);
+  }
+
+ private:
+  /// One row a sequence; the sites of these draws follow the encoder's.
+  void drop(const EncoderOptions& options, std::uint64_t which, Matrix<T>& rows) const {
+    const double rate = encoder_.config().dropout;
+    if (!options.dropout || rate == 0) return;
+    DropoutAddress address = *options.dropout;
+    address.site += encoder_.dropout_sites() + which;
+    for (Index b = 0; b < rows.rows(); ++b) {
+      HeadDropout<T>(address, static_cast<std::uint64_t>(b), 0, rate)
+          .apply(
+              {0, 1, nullptr}, [](Index j) { return j; }, rows.row(b));
+    }
+  }
+
+  template <class Self, class Visitor>
+  static void visit(Self& self, Visitor& visitor) {
+    self.encoder_.for_each_parameter(visitor);
+    self.dense_.for_each_parameter("classifier.dense", visitor);
+    self.output_.for_each_parameter("classifier.out_proj", visitor);
+  }
+
+  Encoder<T> encoder_;
+  Pooling pooling_;
+  Linear<T> dense_, output_;
+};
+
+}  // namespace linformer::inline LINFORMER_ABI

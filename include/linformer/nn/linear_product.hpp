@@ -1,0 +1,81 @@
+#pragma once
+
+#include <linformer/kernels/product.hpp>
+#include <linformer/nn/linear.hpp>
+
+#include <algorithm>
+
+namespace linformer::inline LINFORMER_ABI {
+
+namespace detail {
+
+inline constexpr Index linear_tile = 96;  // rows of x that one task takes
+
+/// Calls work(first, count, compute) for parts of at most `length` of a range.
+template <class Work>
+void for_each_part(Index range, Index length, const Execution& execution, const Work& work) {
+  execution.run((range + length - 1) / length, [&](Index task, const Compute& compute) {
+    work(task * length, std::min(length, range - task * length), compute);
+  });
+}
+
+}  // namespace detail
+
+/// y (rows × out) = x·Wᵀ + 1·bᵀ. @param x rows × in, in memory apart from y
+/// @param weight_columns Wᵀ, in × out; @param bias out values, or null for none
+template <Scalar T>
+void linear_forward(const Operand<T>& weight_columns, const T* bias, const ConstMatrixRef<T>& x, MatrixRef<T> y,
+                    const Execution& execution) {
+  detail::for_each_part(x.rows(), detail::linear_tile, execution,
+                        [&](Index first, Index count, const Compute& compute) {
+                          multiply<T>(compute.isa, transposed<T>(x.middleRows(first, count), compute), weight_columns,
+                                      y.middleRows(first, count), {.column_bias = bias});
+                        });
+}
+
+/// The same of weights as they train, which are transposed for this call.
+template <Scalar T>
+void linear_forward(const Linear<T>& linear, const ConstMatrixRef<T>& x, MatrixRef<T> y, const Execution& execution) {
+  const Workspace::Scope scope(execution.workspace);
+  linear_forward<T>(transposed<T>(linear.weight, execution.here()),
+                    linear.bias.size() == 0 ? nullptr : linear.bias.data(), x, y, execution);
+}
+
+/// x_gradient (rows × in) += G·W, of the weight alone. @param y_gradient G, rows × out
+template <Scalar T>
+void linear_input_backward(const ConstMatrixRef<T>& weight, const ConstMatrixRef<T>& y_gradient,
+                           MatrixRef<T> x_gradient, const Execution& execution) {
+  detail::for_each_part(y_gradient.rows(), detail::linear_tile, execution,
+                        [&](Index first, Index count, const Compute& compute) {
+                          multiply_add<T>(compute.isa, transposed<T>(y_gradient.middleRows(first, count), compute),
+                                          weight, x_gradient.middleRows(first, count));
+                        });
+}
+
+/// gradient += Gᵀ·x, and its bias, where there is one, += Gᵀ·1. Sums over rows run in their order, in one piece.
+/// @param x rows × in, @param y_gradient G, rows × out
+template <Scalar T>
+void linear_weight_backward(const ConstMatrixRef<T>& x, const ConstMatrixRef<T>& y_gradient, MatrixRef<T> weight,
+                            T* bias, const Execution& execution) {
+  constexpr Index outputs = 64;  // of one task
+  detail::for_each_part(weight.rows(), outputs, execution, [&](Index first, Index count, const Compute& compute) {
+    const auto gradients = y_gradient.middleCols(first, count);
+    multiply_add<T>(compute.isa, gradients, x, weight.middleRows(first, count));
+    if (bias == nullptr) return;
+    auto ones = compute.workspace.matrix<T>(x.rows(), 1);
+    ones.setOnes();
+    multiply_add<T>(compute.isa, ones, gradients, Eigen::Map<Matrix<T>>(bias + first, 1, count));
+  });
+}
+
+/// Adds to the gradients of a linear map and of its input.
+/// @param x rows × in, @param y_gradient rows × out, @param x_gradient rows × in
+template <Scalar T>
+void linear_backward(const Linear<T>& linear, const ConstMatrixRef<T>& x, const ConstMatrixRef<T>& y_gradient,
+                     MatrixRef<T> x_gradient, Linear<T>& gradient, const Execution& execution) {
+  linear_input_backward<T>(linear.weight, y_gradient, x_gradient, execution);
+  linear_weight_backward<T>(x, y_gradient, gradient.weight, gradient.bias.size() == 0 ? nullptr : gradient.bias.data(),
+                            execution);
+}
+
+}  // namespace linformer::inline LINFORMER_ABI
