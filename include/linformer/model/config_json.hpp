@@ -1,0 +1,153 @@
+#pragma once
+
+#include <linformer/model/config.hpp>
+
+#include <array>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <string_view>
+#include <utility>
+
+namespace linformer::inline LINFORMER_ABI {
+
+// Configurations as JSON, fields named as in Hugging Face's config.json where it has them. Needs nlohmann-json.
+
+namespace detail {
+
+template <class Enum, std::size_t N>
+using EnumNames = std::array<std::pair<std::string_view, Enum>, N>;
+
+inline constexpr EnumNames<Mechanism, 3> mechanism_names{{{"linformer", Mechanism::linformer},
+                                                          {"softmax", Mechanism::softmax},
+                                                          {"softmax_tiled", Mechanism::softmax_tiled}}};
+inline constexpr EnumNames<Sharing, 4> sharing_names{{{"none", Sharing::none},
+                                                      {"headwise", Sharing::headwise},
+                                                      {"key_value", Sharing::key_value},
+                                                      {"layerwise", Sharing::layerwise}}};
+inline constexpr EnumNames<ProjectionKind, 7> projection_kind_names{
+    {{"learned", ProjectionKind::learned},
+     {"gaussian", ProjectionKind::gaussian},
+     {"rademacher", ProjectionKind::rademacher},
+     {"mean_pooling", ProjectionKind::mean_pooling},
+     {"max_pooling", ProjectionKind::max_pooling},
+     {"convolution", ProjectionKind::convolution},
+     {"depthwise_convolution", ProjectionKind::depthwise_convolution}}};
+inline constexpr EnumNames<FixedScale, 2> fixed_scale_names{
+    {{"paper", FixedScale::paper}, {"preserving", FixedScale::preserving}}};
+inline constexpr EnumNames<Gelu, 2> activation_names{{{"gelu", Gelu::exact}, {"gelu_pytorch_tanh", Gelu::tanh}}};
+inline constexpr EnumNames<PositionKind, 3> position_names{
+    {{"learned", PositionKind::learned}, {"sinusoidal", PositionKind::sinusoidal}, {"none", PositionKind::none}}};
+
+template <class Enum, std::size_t N>
+[[nodiscard]] std::string name_in(const EnumNames<Enum, N>& names, Enum value) {
+  for (const auto& [name, each] : names) {
+    if (each == value) return std::string(name);
+  }
+  throw Error(ErrorCode::invalid_configuration, "configuration", "a value with a name", "another");
+}
+
+/// Takes fields out of an object one by one, so that those left over can be told.
+class FieldReader {
+ public:
+  explicit FieldReader(nlohmann::json object) : object_(std::move(object)) {
+    require(object_.is_object(), ErrorCode::invalid_configuration, "configuration", "a JSON object",
+            object_.type_name());
+  }
+
+  /// @throws Error invalid_configuration if the field is missing or of another type
+  template <class Value>
+  void take(const char* name, Value& value) {
+    const auto found = object_.find(name);
+    require(found != object_.end(), ErrorCode::invalid_configuration, name, "a field of the configuration", "none");
+    try {
+      value = found->get<Value>();
+    } catch (const nlohmann::json::exception&) {
+      throw Error(ErrorCode::invalid_configuration, name, "a value of its type", found->dump().substr(0, 80));
+    }
+    object_.erase(found);
+  }
+  template <class Enum, std::size_t N>
+  void take(const char* name, const EnumNames<Enum, N>& names, Enum& value) {
+    std::string text;
+    take(name, text);
+    std::string expected;
+    for (const auto& [each, result] : names) {
+      if (each == text) {
+        value = result;
+        return;
+      }
+      expected.append(expected.empty() ? "" : ", ").append(each);
+    }
+    throw Error(ErrorCode::invalid_configuration, name, "one of " + expected, text);
+  }
+  /// @throws Error unsupported if a field is left
+  void finish() const {
+    if (object_.empty()) return;
+    throw Error(ErrorCode::unsupported, object_.begin().key(), "no such field", object_.begin()->dump().substr(0, 80));
+  }
+
+ private:
+  nlohmann::json object_;
+};
+
+}  // namespace detail
+
+/// @param config resolved
+[[nodiscard]] inline nlohmann::ordered_json to_json(const EncoderConfig& config) {
+  return {{"model_type", "linformer"},
+          {"vocab_size", config.vocabulary_size},
+          {"max_position_embeddings", config.sequence_length},
+          {"num_hidden_layers", config.layers},
+          {"hidden_size", config.model_width},
+          {"num_attention_heads", config.heads},
+          {"intermediate_size", config.feed_forward_width},
+          {"mechanism", detail::name_in(detail::mechanism_names, config.mechanism)},
+          {"projected_length", config.projected_length.list()},
+          {"sharing", detail::name_in(detail::sharing_names, config.sharing)},
+          {"projection", detail::name_in(detail::projection_kind_names, config.projection.kind)},
+          {"projection_scale", detail::name_in(detail::fixed_scale_names, config.projection.scale)},
+          {"projection_stored", config.projection.stored},
+          {"projection_log_count", config.projection.log_count},
+          {"projection_bias", config.projection.bias},
+          {"position_embedding_type", detail::name_in(detail::position_names, config.positions)},
+          {"hidden_act", detail::name_in(detail::activation_names, config.activation)},
+          {"pre_norm", config.pre_norm},
+          {"layer_norm_eps", config.layer_norm_epsilon},
+          {"hidden_dropout_prob", config.dropout},
+          {"attention_probs_dropout_prob", config.attention_dropout}};
+}
+
+/// @throws Error invalid_configuration for a field that is missing or of another type; unsupported for one too many
+[[nodiscard]] inline EncoderConfig encoder_config_from_json(const nlohmann::json& json) {
+  detail::FieldReader reader(json);
+  EncoderConfig config;
+  std::string type;
+  reader.take("model_type", type);
+  detail::require(type == "linformer", ErrorCode::unsupported, "model_type", "linformer", type);
+  std::vector<Index> lengths;
+  reader.take("vocab_size", config.vocabulary_size);
+  reader.take("max_position_embeddings", config.sequence_length);
+  reader.take("num_hidden_layers", config.layers);
+  reader.take("hidden_size", config.model_width);
+  reader.take("num_attention_heads", config.heads);
+  reader.take("intermediate_size", config.feed_forward_width);
+  reader.take("mechanism", detail::mechanism_names, config.mechanism);
+  reader.take("projected_length", lengths);
+  config.projected_length = lengths;
+  reader.take("sharing", detail::sharing_names, config.sharing);
+  reader.take("projection", detail::projection_kind_names, config.projection.kind);
+  reader.take("projection_scale", detail::fixed_scale_names, config.projection.scale);
+  reader.take("projection_stored", config.projection.stored);
+  reader.take("projection_log_count", config.projection.log_count);
+  reader.take("projection_bias", config.projection.bias);
+  reader.take("position_embedding_type", detail::position_names, config.positions);
+  reader.take("hidden_act", detail::activation_names, config.activation);
+  reader.take("pre_norm", config.pre_norm);
+  reader.take("layer_norm_eps", config.layer_norm_epsilon);
+  reader.take("hidden_dropout_prob", config.dropout);
+  reader.take("attention_probs_dropout_prob", config.attention_dropout);
+  reader.finish();
+  return resolved(config);
+}
+
+}  // namespace linformer::inline LINFORMER_ABI

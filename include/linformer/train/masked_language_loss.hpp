@@ -1,0 +1,73 @@
+#pragma once
+
+#include <linformer/model/masked_language_model.hpp>
+#include <linformer/train/cross_entropy.hpp>
+#include <linformer/train/token_masking.hpp>
+
+namespace linformer::inline LINFORMER_ABI {
+
+namespace detail {
+
+/// Some rows of a matrix, and back.
+template <Scalar T>
+void gather_rows(const ConstMatrixRef<T>& from, std::span<const Index> rows, MatrixRef<T> to) {
+  for (std::size_t i = 0; i < rows.size(); ++i) to.row(static_cast<Index>(i)) = from.row(rows[i]);
+}
+
+}  // namespace detail
+
+/// Cross-entropy of a masked language model at the masked positions, the only ones for which logits are computed.
+/// @param layout of the batch; @param masked its tokens, which are hidden and what they were
+/// @return sums over the masked positions of this batch; zero where nothing was masked
+template <Scalar T>
+[[nodiscard]] LossSum masked_language_loss(const MaskedLanguageModel<T>& model, const BatchLayout& layout,
+                                           const MaskedTokens& masked, const Execution& execution) {
+  const Workspace::Scope scope(execution.workspace);
+  const TokenBatch tokens{layout, masked.ids};
+  const Index width = model.encoder().config().model_width, count = static_cast<Index>(masked.rows.size());
+  auto hidden = execution.workspace.template matrix<T>(layout.rows(), width);
+  model.encoder().forward(tokens, hidden, {}, nullptr, execution);
+  auto chosen = execution.workspace.template matrix<T>(count, width);
+  detail::gather_rows<T>(hidden, masked.rows, chosen);
+  LossSum sum;
+  constexpr Index tile = 192;  // rows of logits at a time
+  for (Index first = 0; first < count; first += tile) {
+    const Index rows = std::min(tile, count - first);
+    sum += cross_entropy<T>(
+        model.logits(chosen.middleRows(first, rows), execution),
+        std::span(masked.labels).subspan(static_cast<std::size_t>(first), static_cast<std::size_t>(rows)));
+  }
+  return sum;
+}
+
+/// The same in training, and adds its gradient, times `scale`, to that of the model's weights.
+/// @param options dropout and recomputation; @param cache memory used again by the next call
+template <Scalar T>
+LossSum masked_language_gradient(const MaskedLanguageModel<T>& model, const BatchLayout& layout,
+                                 const MaskedTokens& masked, const EncoderOptions& options, double scale,
+                                 EncoderCache<T>& cache, MaskedLanguageModel<T>& gradient, const Execution& execution) {
+  const Workspace::Scope scope(execution.workspace);
+  const TokenBatch tokens{layout, masked.ids};
+  const Index width = model.encoder().config().model_width, count = static_cast<Index>(masked.rows.size());
+  auto hidden = execution.workspace.template matrix<T>(layout.rows(), width);
+  model.encoder().forward(tokens, hidden, options, &cache, execution);
+  auto chosen = execution.workspace.template matrix<T>(count, width);
+  auto chosen_gradient = execution.workspace.template matrix<T>(count, width);
+  detail::gather_rows<T>(hidden, masked.rows, chosen);
+  LossSum sum;
+  model.head_backward(
+      chosen, chosen_gradient, gradient,
+      [&](Index first, MatrixRef<T> logits) {
+        sum += cross_entropy_gradient<T>(
+            logits,
+            std::span(masked.labels).subspan(static_cast<std::size_t>(first), static_cast<std::size_t>(logits.rows())),
+            scale);
+      },
+      execution);
+  hidden.setZero();
+  for (Index i = 0; i < count; ++i) hidden.row(masked.rows[static_cast<std::size_t>(i)]) = chosen_gradient.row(i);
+  model.encoder().backward(tokens, options, cache, hidden, gradient.encoder(), execution);
+  return sum;
+}
+
+}  // namespace linformer::inline LINFORMER_ABI
