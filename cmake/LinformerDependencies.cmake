@@ -82,6 +82,25 @@ macro(linformer_require_cli11)
     26291377e892ba0e5b4972cdfd4a2ab3bf53af8dac1f4ea8fe0d1376b625c8cb)
 endmacro()
 
+# Target linformer::io where nlohmann-json is there: headers in io/ that read or write JSON need it, nothing else does.
+# They are written for POSIX. Twin of the component in linformerConfig.cmake.in.
+function(linformer_add_io)
+  if(WIN32)
+    message(STATUS "linformer: no linformer::io on Windows, it needs POSIX")
+    return()
+  endif()
+  find_package(nlohmann_json 3.10 QUIET NO_MODULE)
+  if(NOT TARGET nlohmann_json::nlohmann_json)
+    message(STATUS "linformer: nlohmann-json 3.10 or later not found, so there is no linformer::io, which reads and writes "
+      "safetensors files (nlohmann-json3-dev)")
+    return()
+  endif()
+  message(STATUS "linformer: nlohmann-json ${nlohmann_json_VERSION}, for linformer::io")
+  add_library(linformer_io INTERFACE)
+  add_library(linformer::io ALIAS linformer_io)
+  target_link_libraries(linformer_io INTERFACE linformer::linformer nlohmann_json::nlohmann_json)
+endfunction()
+
 # Target linformer_openblas where OpenBLAS is there. Its package, since the cblas.h of a compiler's search path may be
 # another BLAS's.
 macro(linformer_find_openblas)

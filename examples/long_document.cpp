@@ -1,8 +1,8 @@
 // Reads any file as a sequence of bytes and sends it through one attention layer: Linformer in its two-pass form, which
 // holds a chunk of the document at a time, and tiled softmax attention, at growing lengths, until a time budget ends.
+#include <linformer/io/mapped_file.hpp>
 #include <linformer/linformer.hpp>
 
-#include "support/mapped_file.hpp"
 #include "support/progress.hpp"
 
 #include <sys/resource.h>
@@ -43,9 +43,10 @@ Matrix<float> byte_embedding(Index width) {
   return table;
 }
 
-void embed(const Matrix<float>& table, std::span<const std::uint8_t> bytes, Matrix<float>& rows) {
+void embed(const Matrix<float>& table, std::span<const std::byte> bytes, Matrix<float>& rows) {
   rows.resize(static_cast<Index>(bytes.size()), table.cols());
-  for (std::size_t i = 0; i < bytes.size(); ++i) rows.row(static_cast<Index>(i)) = table.row(bytes[i]);
+  for (std::size_t i = 0; i < bytes.size(); ++i)
+    rows.row(static_cast<Index>(i)) = table.row(std::to_integer<Index>(bytes[i]));
 }
 
 linformer::AttentionConfig configuration(const Options& options, Index length, linformer::Mechanism mechanism) {
@@ -60,7 +61,7 @@ linformer::AttentionConfig configuration(const Options& options, Index length, l
 
 /// Calls work(first, chunk) for one chunk after another.
 template <class Work>
-void for_each_chunk(std::span<const std::uint8_t> text, const Matrix<float>& table, Index chunk, const Work& work) {
+void for_each_chunk(std::span<const std::byte> text, const Matrix<float>& table, Index chunk, const Work& work) {
   Matrix<float> rows;
   for (std::size_t first = 0; first < text.size(); first += static_cast<std::size_t>(chunk)) {
     embed(table, text.subspan(first, std::min(text.size() - first, static_cast<std::size_t>(chunk))), rows);
@@ -69,7 +70,7 @@ void for_each_chunk(std::span<const std::uint8_t> text, const Matrix<float>& tab
 }
 
 /// Two passes over the text: accumulate every chunk, then let every chunk attend. Returns the seconds taken.
-double linformer_seconds(const Options& options, std::span<const std::uint8_t> text, const Matrix<float>& table,
+double linformer_seconds(const Options& options, std::span<const std::byte> text, const Matrix<float>& table,
                          linformer::ThreadPool& pool) {
   const auto length = static_cast<Index>(text.size());
   const linformer::LinformerAttention<float> attention(configuration(options, length, linformer::Mechanism::linformer),
@@ -92,7 +93,7 @@ double linformer_seconds(const Options& options, std::span<const std::uint8_t> t
   return seconds_since(start);
 }
 
-double softmax_seconds(const Options& options, std::span<const std::uint8_t> text, const Matrix<float>& table,
+double softmax_seconds(const Options& options, std::span<const std::byte> text, const Matrix<float>& table,
                        linformer::ThreadPool& pool) {
   const linformer::LinformerAttention<float> attention(
       configuration(options, static_cast<Index>(text.size()), linformer::Mechanism::softmax_tiled), /*seed=*/42);
@@ -104,7 +105,7 @@ double softmax_seconds(const Options& options, std::span<const std::uint8_t> tex
 }
 
 void read_document(const Options& options, const std::string& path) {
-  const MappedFile file(path);
+  const linformer::MappedFile file(path);
   const auto text = file.bytes();
   std::printf("%s: %zu bytes, a token each; D = %td, h = %td, k = %td, %td thread%s\n", path.c_str(), text.size(),
               options.width, options.heads, options.projected_length, options.threads, options.threads == 1 ? "" : "s");
