@@ -45,12 +45,12 @@ TEST_CASE("a model is trained, written and read, the same every time", "[sentenc
   const std::vector<std::filesystem::path> files{folder.write("a, with a comma", text.substr(0, 2000)),
                                                  folder.write("b", text.substr(2000))};
   for (const auto kind : {SentencePieceKind::unigram, SentencePieceKind::bpe}) {
-    const SentencePieceConfig config{.kind = kind, .vocabulary_size = 80};
+    const SentencePieceConfig config{.kind = kind, .vocabulary_size = 50};
     const auto path = folder.path() / "model";
     train_sentencepiece(files, path, config);
     CHECK(read_file(path) == train_sentencepiece(files, config));
     const SentencePieceTokenizer tokenizer(path);
-    CHECK(tokenizer.vocabulary_size() == 80);
+    CHECK(tokenizer.vocabulary_size() == 50);
     CHECK(tokenizer.special_tokens() == leading_special_tokens);
     CHECK(tokenizer.piece(4) == "<mask>");
     const std::string sentence = "the small captain understands a question on the hill .";
@@ -94,13 +94,13 @@ TEST_CASE("what is no model, no id and no training text are errors", "[sentencep
   const auto train = [](const std::vector<std::filesystem::path>& files, Index size) {
     return train_sentencepiece(files, {.vocabulary_size = size});
   };
-  CHECK(error_of([&] { static_cast<void>(train({empty}, 80)); }).tensor() == "files");
-  CHECK(error_of([&] { static_cast<void>(train({folder.path() / "absent"}, 80)); }).code() == ErrorCode::file_access);
+  CHECK(error_of([&] { static_cast<void>(train({empty}, 50)); }).tensor() == "files");
+  CHECK(error_of([&] { static_cast<void>(train({folder.path() / "absent"}, 50)); }).code() == ErrorCode::file_access);
   const auto text = folder.write("text", some_text());
   const Error large = error_of([&] { static_cast<void>(train({text}, 50'000)); });
   CHECK(large.code() == ErrorCode::invalid_configuration);
-  const SentencePieceTokenizer tokenizer(train({text}, 80), "model");
-  for (const TokenId id : {-1, 80}) {
+  const SentencePieceTokenizer tokenizer(train({text}, 50), "model");
+  for (const TokenId id : {-1, 50}) {
     CHECK(error_of([&] { static_cast<void>(tokenizer.decode({&id, 1})); }).code() == ErrorCode::malformed_input);
   }
 }

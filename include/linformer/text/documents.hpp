@@ -3,8 +3,8 @@
 #include <linformer/core/file.hpp>
 #include <linformer/text/read_report.hpp>
 
+#include <algorithm>
 #include <filesystem>
-#include <optional>
 #include <string_view>
 
 namespace linformer::inline LINFORMER_ABI {
@@ -12,7 +12,7 @@ namespace linformer::inline LINFORMER_ABI {
 /// Where a new document begins in a plain text file.
 enum class DocumentBreak {
   none,        ///< nowhere: the file is one document
-  line,        ///< at every line; the line ends (LF or CRLF) and empty lines belong to no document
+  line,        ///< at every line; line ends (LF or CRLF) and lines of white space belong to no document
   blank_line,  ///< after lines of white space alone, which belong to no document
   heading,     ///< at a line ` = Heading = ` of WikiText, first level only, that stands between blank lines
 };
@@ -66,7 +66,7 @@ inline bool starts_article(const std::vector<TextLine>& lines, std::size_t i) {
 /// @throws Error file_access; malformed_input on invalid UTF-8 if the configuration says so
 [[nodiscard]] inline Documents read_documents(const std::filesystem::path& path, const DocumentConfig& config = {}) {
   const std::string bytes = read_file(path);
-  std::string_view text = bytes;
+  const std::string_view text = bytes;
   Documents documents;
   const auto add = [&](std::string_view document, Index line) {
     std::string taken(document);
@@ -79,35 +79,26 @@ inline bool starts_article(const std::vector<TextLine>& lines, std::size_t i) {
     documents.texts.push_back(std::move(taken));
   };
   const auto lines = detail::split_lines(text);
-  std::optional<std::size_t> open;  // first line of the document at hand
-  bool blank_so_far = true;
-  const auto close = [&](std::size_t end) {
-    if (open && !blank_so_far) add(text.substr(lines[*open].begin, end - lines[*open].begin), lines[*open].number);
-    open.reset();
-    blank_so_far = true;
+  std::size_t first = 0;  // line where the document at hand begins
+  bool blank = true;      // whether it is white space so far
+  const auto close = [&](std::size_t end, std::size_t next) {
+    if (!blank) add(text.substr(lines[first].begin, lines[end - 1].end - lines[first].begin), lines[first].number);
+    first = next;
+    blank = true;
   };
   for (std::size_t i = 0; i < lines.size(); ++i) {
-    const bool blank = lines[i].blank();
-    switch (config.break_at) {
-      case DocumentBreak::none:
-        break;
-      case DocumentBreak::line:
-        if (!lines[i].text.empty()) add(lines[i].text, lines[i].number);
-        continue;
-      case DocumentBreak::blank_line:
-        if (blank) {
-          close(lines[i].begin);
-          continue;
-        }
-        break;
-      case DocumentBreak::heading:
-        if (!blank_so_far && detail::starts_article(lines, i)) close(lines[i].begin);
-        break;
+    if (config.break_at == DocumentBreak::line) {
+      if (!lines[i].blank()) add(lines[i].text, lines[i].number);
+      continue;
     }
-    if (!open) open = i;
-    blank_so_far = blank_so_far && blank;
+    if (config.break_at == DocumentBreak::blank_line && lines[i].blank()) {
+      close(i, i + 1);
+      continue;
+    }
+    if (config.break_at == DocumentBreak::heading && !blank && detail::starts_article(lines, i)) close(i, i);
+    blank = blank && lines[i].blank();
   }
-  close(text.size());
+  close(lines.size(), lines.size());
   return documents;
 }
 
