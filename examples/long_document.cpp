@@ -1,6 +1,6 @@
 // Reads any file as a sequence of bytes and sends it through one attention layer: Linformer in its two-pass form, which
 // holds a chunk of the document at a time, and tiled softmax attention, at growing lengths, until a time budget ends.
-#include <linformer/io/mapped_file.hpp>
+#include <linformer/core/mapped_file.hpp>
 #include <linformer/linformer.hpp>
 
 #include "support/progress.hpp"

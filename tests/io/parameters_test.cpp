@@ -2,7 +2,7 @@
 
 #include <linformer/nn/linear.hpp>
 
-#include "io/temporary_folder.hpp"
+#include "support/temporary_folder.hpp"
 #include "support/catch.hpp"
 
 #include <string>

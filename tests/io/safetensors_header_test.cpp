@@ -1,7 +1,7 @@
 #include <linformer/io/safetensors_header.hpp>
 
 #include "io/safetensors_bytes.hpp"
-#include "io/temporary_folder.hpp"
+#include "support/temporary_folder.hpp"
 #include "support/catch.hpp"
 
 #include <sys/resource.h>

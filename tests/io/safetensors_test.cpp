@@ -1,7 +1,7 @@
 #include <linformer/io/safetensors.hpp>
 
 #include "io/safetensors_bytes.hpp"
-#include "io/temporary_folder.hpp"
+#include "support/temporary_folder.hpp"
 #include "support/catch.hpp"
 
 #include <cstdlib>
@@ -74,7 +74,7 @@ TEST_CASE("what was not asked for is refused, and nothing is written", "[io]") {
     return failure;
   };
   CHECK(breach("absent", {3}).rule() == Rule::missing_tensor);
-  CHECK(breach("absent", {3}).code() == ErrorCode::invalid_file);
+  CHECK(breach("absent", {3}).code() == ErrorCode::malformed_input);
   CHECK(breach("bytes", {3}).rule() == Rule::unreadable_dtype);
   CHECK(breach("bytes", {3}).code() == ErrorCode::unsupported);
   for (const std::vector<Index>& shape : {std::vector<Index>{3}, {3, 1}, {1, 3, 1}, {1, 4}, {}}) {
@@ -114,7 +114,7 @@ TEST_CASE("a file that is not there, or is none, is named", "[io]") {
   const TemporaryFolder folder;
   const std::string path = folder.file("x");
   const auto open = [&] { static_cast<void>(SafetensorsFile::open(path)); };
-  CHECK(failure_of(open).code() == ErrorCode::input_output);
+  CHECK(failure_of(open).code() == ErrorCode::file_access);
   put(path, "");
   const auto failure = failure_of<SafetensorsFailure>(open);
   CHECK(failure.rule() == Rule::file_too_short);

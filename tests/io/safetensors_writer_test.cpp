@@ -2,7 +2,7 @@
 #include <linformer/io/safetensors_writer.hpp>
 
 #include "io/safetensors_bytes.hpp"
-#include "io/temporary_folder.hpp"
+#include "support/temporary_folder.hpp"
 #include "support/catch.hpp"
 
 #include <array>
@@ -119,6 +119,6 @@ TEST_CASE("a file that cannot be written is named", "[io]") {
   const TemporaryFolder folder;
   const std::string path = folder.file("absent/f");
   const Error error = failure_of([&] { write_safetensors(path, sample()); });
-  CHECK(error.code() == ErrorCode::input_output);
+  CHECK(error.code() == ErrorCode::file_access);
   CHECK(error.tensor() == path);
 }

@@ -22,8 +22,8 @@ enum class ErrorCode {
   size_overflow,          ///< a product of sizes does not fit the address space
   unsupported,            ///< something that Linformer cannot do by its nature; the message says why
   aliasing,               ///< the output overlaps an input
-  input_output,           ///< a file that the system could not read or write; `actual` has its reason
-  invalid_file,           ///< a file that breaks the rules of its format, or does not hold what was asked for
+  file_access,            ///< a file or folder that cannot be opened, read or written
+  malformed_input,        ///< a file, text or sequence of tokens that is not in its format
 };
 
 /// Every error that the library raises. The facts are kept apart, so that a service can log them as fields.

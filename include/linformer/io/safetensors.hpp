@@ -1,7 +1,7 @@
 #pragma once
 
+#include <linformer/core/mapped_file.hpp>
 #include <linformer/io/convert.hpp>
-#include <linformer/io/mapped_file.hpp>
 #include <linformer/io/safetensors_header.hpp>
 
 #include <algorithm>
@@ -13,7 +13,7 @@ namespace linformer::inline LINFORMER_ABI {
 /// are not checked: NaN and infinity are values.
 class SafetensorsFile {
  public:
-  /// @throws Error input_output if the file cannot be read
+  /// @throws Error file_access if the file cannot be read
   /// @throws SafetensorsFailure if it breaks a rule
   [[nodiscard]] static SafetensorsFile open(const std::string& path) {
     MappedFile file(path);

@@ -1,6 +1,6 @@
 #pragma once
 
-#include <linformer/io/utf8.hpp>
+#include <linformer/io/printable.hpp>
 
 #include <linformer/core/error.hpp>
 
@@ -67,7 +67,7 @@ class SafetensorsFailure : public Error {
       case SafetensorsError::unreadable_dtype:
         return ErrorCode::unsupported;
       default:
-        return ErrorCode::invalid_file;
+        return ErrorCode::malformed_input;
     }
   }
 

@@ -47,8 +47,8 @@ inline void parse_header(const std::string& file, std::string_view text, std::sp
   const auto fail = [&](SafetensorsError rule, std::string expected, std::string actual) {
     throw SafetensorsFailure(rule, file, "", std::move(expected), std::move(actual));
   };
-  if (const std::size_t valid = utf8_prefix(text); valid < text.size()) {
-    fail(SafetensorsError::invalid_utf8, "a header of UTF-8", "other bytes at " + std::to_string(valid));
+  if (const auto invalid = first_invalid_utf8(text)) {
+    fail(SafetensorsError::invalid_utf8, "a header of UTF-8", "other bytes at " + std::to_string(*invalid));
   }
   if (!text.starts_with('{')) {
     fail(SafetensorsError::header_not_object, "a header that begins with {",

@@ -1,6 +1,6 @@
 #pragma once
 
-#include <linformer/io/atomic_file.hpp>
+#include <linformer/core/atomic_file.hpp>
 #include <linformer/io/safetensors_header.hpp>
 
 namespace linformer::inline LINFORMER_ABI {
@@ -9,7 +9,7 @@ namespace detail {
 
 /// @throws SafetensorsFailure invalid_utf8 unless `text`, which belongs to `key`, is UTF-8
 inline void require_utf8(const std::string& file, std::string_view key, std::string_view text) {
-  if (utf8_prefix(text) != text.size()) {
+  if (first_invalid_utf8(text)) {
     throw SafetensorsFailure(SafetensorsError::invalid_utf8, file, key, "UTF-8", "other bytes");
   }
 }
@@ -69,7 +69,7 @@ inline std::string header_bytes(const std::string& file, const std::vector<Safet
 /// and metadata give the same bytes.
 /// @throws SafetensorsFailure before anything is written: duplicate_key, invalid_metadata (a tensor named
 ///     `__metadata__`), invalid_utf8, invalid_shape, size_overflow, size_mismatch or header_too_long
-/// @throws Error input_output naming the file; the old one then stays
+/// @throws Error file_access naming the file; the old one then stays
 inline void write_safetensors(const std::string& path, std::vector<SafetensorsTensor> tensors,
                               const std::map<std::string, std::string>& metadata = {}) {
   detail::arrange_tensors(path, tensors);

@@ -1,7 +1,7 @@
-#include <linformer/io/mapped_file.hpp>
+#include <linformer/core/mapped_file.hpp>
 
-#include "io/temporary_folder.hpp"
 #include "support/catch.hpp"
+#include "support/temporary_folder.hpp"
 
 #include <string_view>
 
@@ -52,12 +52,12 @@ TEST_CASE("what cannot be mapped is named", "[io]") {
   const TemporaryFolder folder;
   const std::string absent = folder.file("absent");
   const Error missing = failure_of([&] { MappedFile file(absent); });
-  CHECK(missing.code() == ErrorCode::input_output);
+  CHECK(missing.code() == ErrorCode::file_access);
   CHECK(missing.tensor() == absent);
   CHECK(missing.actual() == "No such file or directory");
 
   const Error directory = failure_of([&] { MappedFile file(folder.path()); });
-  CHECK(directory.code() == ErrorCode::input_output);
+  CHECK(directory.code() == ErrorCode::file_access);
   CHECK(directory.expected() == "a regular file");
 
   // A pipe without a writer must not be waited for.

@@ -1,7 +1,7 @@
-#include <linformer/io/atomic_file.hpp>
+#include <linformer/core/file.hpp>
 
-#include "io/temporary_folder.hpp"
 #include "support/catch.hpp"
+#include "support/temporary_folder.hpp"
 
 #include <sys/resource.h>
 
@@ -40,11 +40,11 @@ TEST_CASE("a file is written whole, beside or in place of an old one", "[io]") {
   const TemporaryFolder folder;
   const std::string path = folder.file("a");
   const std::string text(100000, 'x');
-  write_file(path, bytes_of(text));
+  write_file(path, text);
   CHECK(contents(path) == text);
-  write_file(path, bytes_of("short"));
+  write_file(path, "short");
   CHECK(contents(path) == "short");
-  write_file(path, {});
+  write_file(path, "");
   CHECK(contents(path).empty());
   CHECK(folder.names() == Names{"a"});
 }
@@ -109,9 +109,9 @@ TEST_CASE("where a disk is full the old file stays", "[io]") {
   const std::string text(5000, 'x');
   const Error error = failure_of([&] {
     const FileSizeLimit limit(1000);  // the first write is cut short, the next one fails
-    write_file(path, bytes_of(text));
+    write_file(path, text);
   });
-  CHECK(error.code() == ErrorCode::input_output);
+  CHECK(error.code() == ErrorCode::file_access);
   CHECK(error.tensor() == path);
   CHECK(error.expected() == "to write the file");
   CHECK(error.actual() == "File too large");
@@ -123,8 +123,8 @@ TEST_CASE("what cannot be put in place is removed", "[io]") {
   const TemporaryFolder folder;
   const std::string path = folder.file("a");
   std::filesystem::create_directory(path);
-  const Error error = failure_of([&] { write_file(path, bytes_of("new")); });
-  CHECK(error.code() == ErrorCode::input_output);
+  const Error error = failure_of([&] { write_file(path, "new"); });
+  CHECK(error.code() == ErrorCode::file_access);
   CHECK(error.expected() == "to put the new file in place");
   CHECK(folder.names() == Names{"a"});
   CHECK(std::filesystem::is_directory(path));
@@ -133,8 +133,8 @@ TEST_CASE("what cannot be put in place is removed", "[io]") {
 TEST_CASE("a folder that is not there is named by the file's path", "[io]") {
   const TemporaryFolder folder;
   const std::string path = folder.file("absent/a");
-  const Error error = failure_of([&] { write_file(path, bytes_of("new")); });
-  CHECK(error.code() == ErrorCode::input_output);
+  const Error error = failure_of([&] { write_file(path, "new"); });
+  CHECK(error.code() == ErrorCode::file_access);
   CHECK(error.tensor() == path);
   CHECK(error.actual() == "No such file or directory");
 }

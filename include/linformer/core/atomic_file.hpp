@@ -1,6 +1,6 @@
 #pragma once
 
-#include <linformer/io/file_descriptor.hpp>
+#include <linformer/core/file_descriptor.hpp>
 
 #include <sys/stat.h>
 
@@ -34,7 +34,7 @@ template <class WriteSome>
 /// A symbolic link at the path is replaced, not followed. The new file's mode is that of any new file.
 class AtomicFile {
  public:
-  /// @throws Error input_output naming the file
+  /// @throws Error file_access naming the file
   explicit AtomicFile(std::string path) : path_(std::move(path)) {
     const std::size_t slash = path_.rfind('/');
     const std::string folder = slash == std::string::npos ? "." : path_.substr(0, slash + 1);
@@ -49,7 +49,7 @@ class AtomicFile {
   AtomicFile& operator=(const AtomicFile&) = delete;
   ~AtomicFile() { remove_temporary(); }
 
-  /// Appends. @throws Error input_output naming the file, such as where the disk is full
+  /// Appends. @throws Error file_access naming the file, such as where the disk is full
   void write(std::span<const std::byte> bytes) {
     const int error = detail::write_all(
         bytes, [this](std::span<const std::byte> rest) { return ::write(file_.number(), rest.data(), rest.size()); });
@@ -57,7 +57,7 @@ class AtomicFile {
   }
 
   /// Makes the new file durable and puts it in place of the old one. Call it once, last.
-  /// @throws Error input_output naming the file. Only where the folder cannot be synced is the new file in its place
+  /// @throws Error file_access naming the file. Only where the folder cannot be synced is the new file in its place
   ///     already, but perhaps not after a loss of power.
   void commit() {
     if (detail::until_uninterrupted([this] { return ::fsync(file_.number()); }) != 0) fail("to sync the file", errno);
@@ -75,7 +75,7 @@ class AtomicFile {
  private:
   [[noreturn]] void fail(const char* expected, int error) {
     remove_temporary();
-    detail::fail_input_output(path_, expected, error);
+    detail::fail_file_access(path_, expected, error);
   }
 
   void create_temporary() {
@@ -102,12 +102,5 @@ class AtomicFile {
   std::string path_, name_, temporary_;
   detail::FileDescriptor folder_, file_;
 };
-
-/// Writes a whole file atomically. @throws Error input_output naming the file; the old one then stays
-inline void write_file(const std::string& path, std::span<const std::byte> bytes) {
-  AtomicFile file(path);
-  file.write(bytes);
-  file.commit();
-}
 
 }  // namespace linformer::inline LINFORMER_ABI

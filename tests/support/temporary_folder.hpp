@@ -1,6 +1,6 @@
 #pragma once
 
-#include <linformer/io/file_descriptor.hpp>
+#include <linformer/core/file_descriptor.hpp>
 
 #include <cstddef>
 #include <cstdlib>

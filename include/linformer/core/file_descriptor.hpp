@@ -1,6 +1,6 @@
 #pragma once
 
-// The headers of io/ that touch files are written for POSIX: they include <unistd.h>, and Windows has no such header.
+// The headers that write or map files are written for POSIX: they include <unistd.h>, and Windows has no such header.
 
 #include <linformer/core/error.hpp>
 
@@ -14,9 +14,10 @@
 
 namespace linformer::inline LINFORMER_ABI::detail {
 
-/// @throws Error input_output naming the file, with the system's words for `error`, a value of errno
-[[noreturn]] inline void fail_input_output(const std::string& path, const char* expected, int error) {
-  throw Error(ErrorCode::input_output, path, expected, std::generic_category().message(error));
+/// @throws Error file_access naming the file, with the system's words for `error`, a value of errno
+[[noreturn]] inline void fail_file_access(const std::string& path, const char* expected, int error) {
+  throw Error(ErrorCode::file_access, path, expected,
+              error == 0 ? "an unknown failure" : std::generic_category().message(error));
 }
 
 /// An open file that closes itself.

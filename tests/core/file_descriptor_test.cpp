@@ -1,7 +1,7 @@
-#include <linformer/io/file_descriptor.hpp>
+#include <linformer/core/file_descriptor.hpp>
 
-#include "io/temporary_folder.hpp"
 #include "support/catch.hpp"
+#include "support/temporary_folder.hpp"
 
 using namespace linformer;
 using detail::FileDescriptor;
@@ -63,8 +63,8 @@ TEST_CASE("a system call is repeated while signals interrupt it, and no longer",
 }
 
 TEST_CASE("a failure of the system carries the path and the system's words", "[io]") {
-  const Error error = failure_of([] { detail::fail_input_output("a/b", "a readable file", ENOENT); });
-  CHECK(error.code() == ErrorCode::input_output);
+  const Error error = failure_of([] { detail::fail_file_access("a/b", "a readable file", ENOENT); });
+  CHECK(error.code() == ErrorCode::file_access);
   CHECK(error.tensor() == "a/b");
   CHECK(error.expected() == "a readable file");
   CHECK(error.actual() == "No such file or directory");
