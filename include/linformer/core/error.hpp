@@ -22,6 +22,8 @@ enum class ErrorCode {
   size_overflow,          ///< a product of sizes does not fit the address space
   unsupported,            ///< something that Linformer cannot do by its nature; the message says why
   aliasing,               ///< the output overlaps an input
+  out_of_range,           ///< a value outside its range: a label, a token's id, an index
+  parameter_mismatch,     ///< two modules that belong together differ in names or shapes of parameters
 };
 
 /// Every error that the library raises. The facts are kept apart, so that a service can log them as fields.
