@@ -211,8 +211,8 @@ TEST_CASE("the encoder names what does not fit", "[encoder]") {
     throw std::logic_error("no error");
   };
   REQUIRE(code_of({BatchLayout::single(3), {1, 2}}) == ErrorCode::shape_mismatch);
-  REQUIRE(code_of({BatchLayout::single(2), {1, 11}}) == ErrorCode::shape_mismatch);
-  REQUIRE(code_of({BatchLayout::single(2), {1, -1}}) == ErrorCode::shape_mismatch);
+  REQUIRE(code_of({BatchLayout::single(2), {1, 11}}) == ErrorCode::out_of_range);
+  REQUIRE(code_of({BatchLayout::single(2), {1, -1}}) == ErrorCode::out_of_range);
   REQUIRE(code_of({BatchLayout::single(11), std::vector<std::int32_t>(11, 1)}) == ErrorCode::sequence_too_long);
   REQUIRE_THROWS_AS(Encoder<double>(EncoderConfig{}, 1), Error);
 }

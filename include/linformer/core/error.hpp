@@ -24,6 +24,9 @@ enum class ErrorCode {
   aliasing,               ///< the output overlaps an input
   file_access,            ///< a file or folder that cannot be opened, read or written
   malformed_input,        ///< a file, text or sequence of tokens that is not in its format
+  out_of_range,           ///< a value outside its range: a label, a token's id, an index
+  parameter_mismatch,     ///< two modules that belong together differ in names or shapes of parameters
+  not_finite,             ///< a loss or gradient that is NaN or infinite
 };
 
 /// Every error that the library raises. The facts are kept apart, so that a service can log them as fields.

@@ -177,7 +177,7 @@ class Encoder {
         [&] { return std::to_string(tokens.layout.rows()); }, [&] { return std::to_string(tokens.ids.size()); });
     for (const std::int32_t id : tokens.ids) {
       detail::require(
-          id >= 0 && id < config_.vocabulary_size, ErrorCode::shape_mismatch, "token ids",
+          id >= 0 && id < config_.vocabulary_size, ErrorCode::out_of_range, "token ids",
           [&] { return "ids from 0 to " + std::to_string(config_.vocabulary_size - 1); },
           [&] { return std::to_string(id); });
     }

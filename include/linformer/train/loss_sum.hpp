@@ -1,0 +1,21 @@
+#pragma once
+
+#include <linformer/core/error.hpp>
+
+namespace linformer::inline LINFORMER_ABI {
+
+/// A loss as two sums, so that tiles, micro-batches and ranks add up: PyTorch's mean is loss / weight.
+struct LossSum {
+  double loss = 0;    ///< sum of weighted losses
+  double weight = 0;  ///< sum of their weights
+
+  LossSum& operator+=(const LossSum& other) noexcept {
+    loss += other.loss;
+    weight += other.weight;
+    return *this;
+  }
+  /// NaN where nothing has weight, as PyTorch's.
+  [[nodiscard]] double mean() const noexcept { return loss / weight; }
+};
+
+}  // namespace linformer::inline LINFORMER_ABI
