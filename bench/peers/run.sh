@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # Measures this library beside PyTorch, ONNX Runtime and OpenVINO: bench/peers/run.sh [arguments of peers.py…]
+# A training step beside PyTorch's: bench/peers/run.sh --training [arguments of training.py…]
 # Makes a virtual environment in build/peers, compiles the library without flags, runs, prints the table.
 cd "$(dirname "$0")/../.." && . scripts/common.sh
 
@@ -11,8 +12,13 @@ if [ ! -x "$folder/venv/bin/python" ]; then python3 -m venv "$folder/venv"; fi
 
 cmake -S . -B "$folder/cmake" -DCMAKE_BUILD_TYPE=Release -DLINFORMER_BUILD_TESTS=OFF -DLINFORMER_BUILD_EXAMPLES=OFF \
   -DLINFORMER_BUILD_BENCHMARKS=OFF -DLINFORMER_BUILD_PEERS=ON
-cmake --build "$folder/cmake" --target linformer_peer
+cmake --build "$folder/cmake" --target linformer_peer linformer_training_peer
 
+if [ "${1:-}" = --training ]; then
+  shift
+  exec "$folder/venv/bin/python" bench/peers/training.py \
+    --library "$folder/cmake/bench/peers/liblinformer_training_peer.so" --output "$folder/training.json" "$@"
+fi
 "$folder/venv/bin/python" bench/peers/peers.py --library "$folder/cmake/bench/peers/liblinformer_peer.so" \
   --output "$folder/peers.json" "$@"
 "$folder/venv/bin/python" bench/peers/report.py "$folder/peers.json"

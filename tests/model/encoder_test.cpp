@@ -2,6 +2,7 @@
 
 #include "support/attention_support.hpp"
 #include "support/central_differences.hpp"
+#include "support/resources.hpp"
 
 #include <map>
 
@@ -42,14 +43,6 @@ Encoder<T> random_encoder(const EncoderConfig& config) {
   randomise(encoder, 100);
   return encoder;
 }
-
-/// What a call computes with.
-struct Resources {
-  explicit Resources(Index threads, Isa isa = default_isa()) : pool(threads), execution{pool, workspace, isa} {}
-  ThreadPool pool;
-  Workspace workspace;
-  Execution execution;
-};
 
 void check(const EncoderConfig& config, const EncoderOptions& options = {}) {
   Encoder<double> encoder = random_encoder<double>(config);

@@ -1,0 +1,52 @@
+#include <linformer/model/config_json.hpp>
+
+#include "support/catch.hpp"
+#include "support/temporary_folder.hpp"
+
+using namespace linformer;
+
+namespace {
+
+nlohmann::json example() {
+  EncoderConfig config = presets::tiny();
+  config.vocabulary_size = 100;
+  config.sequence_length = 64;
+  config.projected_length = {8, 16};
+  config.sharing = Sharing::headwise;
+  config.projection = {.kind = ProjectionKind::gaussian, .scale = FixedScale::preserving, .stored = true};
+  config.positions = PositionKind::sinusoidal;
+  config.activation = Gelu::tanh;
+  config.pre_norm = true;
+  config.mechanism = Mechanism::softmax_tiled;
+  return to_json(resolved(config));
+}
+
+}  // namespace
+
+TEST_CASE("a configuration survives JSON", "[config_json]") {
+  const nlohmann::json json = example();
+  REQUIRE(nlohmann::json(to_json(encoder_config_from_json(json))) == json);
+  REQUIRE(json.at("hidden_size") == 64);
+  REQUIRE(json.at("intermediate_size") == 256);
+  REQUIRE(json.at("projected_length") == std::vector<Index>{8, 16});
+}
+
+TEST_CASE("fields that are missing, unknown or of another type are named", "[config_json]") {
+  for (const auto& [name, value] : example().items()) {
+    nlohmann::json without = example();
+    without.erase(name);
+    REQUIRE(failure_of([&] { static_cast<void>(encoder_config_from_json(without)); }).tensor() == name);
+    nlohmann::json other = example();
+    other[name] = nlohmann::json::object();
+    REQUIRE(failure_of([&] { static_cast<void>(encoder_config_from_json(other)); }).tensor() == name);
+  }
+  nlohmann::json more = example();
+  more["is_decoder"] = true;
+  const Error error = failure_of([&] { static_cast<void>(encoder_config_from_json(more)); });
+  REQUIRE(error.code() == ErrorCode::unsupported);
+  REQUIRE(error.tensor() == "is_decoder");
+  nlohmann::json kind = example();
+  kind["sharing"] = "everything";
+  REQUIRE(failure_of([&] { static_cast<void>(encoder_config_from_json(kind)); }).tensor() == "sharing");
+  REQUIRE_THROWS_AS(encoder_config_from_json(nlohmann::json::array()), Error);
+}

@@ -1,0 +1,76 @@
+#include <linformer/model/masked_language_model.hpp>
+#include <linformer/train/trainer.hpp>
+#include <linformer/train/training_file.hpp>
+
+#include "support/attention_support.hpp"
+#include "support/temporary_folder.hpp"
+
+namespace {
+
+using Model = MaskedLanguageModel<float>;
+
+EncoderConfig small() {
+  return {
+      .vocabulary_size = 12, .sequence_length = 8, .layers = 2, .model_width = 6, .heads = 2, .projected_length = 3};
+}
+
+/// Steps whose gradients are drawn by number: what a real run does, without its cost.
+void take_steps(Model& model, Trainer<float, Model>& trainer, std::uint64_t until) {
+  ThreadPool pool(1);
+  while (trainer.steps() < until) {
+    trainer.step(
+        model, 1,
+        [&](Index, Model& gradient) {
+          randomise(gradient, static_cast<unsigned>(trainer.steps()));
+          return LossSum{1, 1};
+        },
+        pool);
+  }
+}
+
+std::vector<float> values_of_model(const Model& model) {
+  std::vector<float> weights;
+  model.for_each_parameter([&](const std::string&, Shape, std::span<const float> values) {
+    weights.insert(weights.end(), values.begin(), values.end());
+  });
+  return weights;
+}
+
+}  // namespace
+
+TEST_CASE("a run that was saved goes on bit for bit", "[training_file]") {
+  const TemporaryFolder folder;
+  const TrainerConfig config{.schedule = {.peak = 1e-2, .warmup_steps = 3, .total_steps = 20}};
+  Model whole(small(), 1);
+  Trainer<float, Model> its_trainer(whole, config);
+  take_steps(whole, its_trainer, 12);
+
+  Model first(small(), 1);
+  Trainer<float, Model> first_trainer(first, config);
+  take_steps(first, first_trainer, 5);
+  save_training(folder.file("state"), first, first_trainer.optimizer(), "settings");
+
+  Model second(small(), 2);  // other weights, all replaced
+  Trainer<float, Model> second_trainer(second, config);
+  load_training(SafetensorsFile::open(folder.file("state")), second, second_trainer.optimizer(), "settings");
+  REQUIRE(second_trainer.steps() == 5);
+  take_steps(second, second_trainer, 12);
+  REQUIRE(values_of_model(second) == values_of_model(whole));
+}
+
+TEST_CASE("a training file of other settings or another model is refused, and nothing changes", "[training_file]") {
+  const TemporaryFolder folder;
+  Model model(small(), 1);
+  Trainer<float, Model> trainer(model, {});
+  save_training(folder.file("state"), model, trainer.optimizer(), "these");
+  const SafetensorsFile file = SafetensorsFile::open(folder.file("state"));
+  EncoderConfig wide = small();
+  wide.model_width = 8;
+  Model other(wide, 1);
+  Trainer<float, Model> other_trainer(other, {});
+  const std::vector<float> before = values_of_model(other);
+  REQUIRE(failure_of([&] { load_training(file, model, trainer.optimizer(), "those"); }).code() ==
+          ErrorCode::invalid_configuration);
+  REQUIRE_THROWS_AS(load_training(file, other, other_trainer.optimizer(), "these"), Error);
+  REQUIRE(values_of_model(other) == before);
+}
