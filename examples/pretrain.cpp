@@ -8,15 +8,14 @@
 #include <linformer/train/trainer.hpp>
 #include <linformer/train/training_file.hpp>
 
+#include "support/any_tokenizer.hpp"
+#include "support/model_folder.hpp"
 #include "support/progress.hpp"
 
 #include <CLI/CLI.hpp>
 
-#include <atomic>
-#include <csignal>
+#include <chrono>
 #include <cstdio>
-#include <filesystem>
-#include <fstream>
 #include <map>
 #include <string>
 #include <vector>
@@ -28,18 +27,16 @@ using namespace linformer;
 struct Options {
   std::vector<std::string> files;
   std::string validation, output = "pretrained", preset = "tiny", mechanism = "linformer", sharing = "key_value";
-  Index length = 256, projected_length = 64, batch = 16, threads = 2;
+  Index vocabulary = 0, length = 256, projected_length = 64, batch = 16, threads = 2;
   std::int64_t steps = 1000, warmup = 100, save_every = 200, evaluate_every = 200;
   double learning_rate = 1e-3, dropout = 0.1;
   std::uint64_t seed = 1;
   bool recompute = false;
 };
 
-std::atomic<bool> interrupted{false};
-
 /// Sequences of at most `length` tokens of all files together, each framed by <s> and </s>.
-std::vector<std::vector<TokenId>> read_sequences(const std::vector<std::string>& files, Index length) {
-  const ByteTokenizer tokenizer;
+std::vector<std::vector<TokenId>> read_sequences(const AnyTokenizer& tokenizer, const std::vector<std::string>& files,
+                                                 Index length) {
   std::vector<std::vector<TokenId>> sequences;
   for (const std::string& file : files) {
     const MappedFile text(file);
@@ -50,11 +47,11 @@ std::vector<std::vector<TokenId>> read_sequences(const std::vector<std::string>&
   return sequences;
 }
 
-EncoderConfig encoder_config(const Options& options) {
+EncoderConfig encoder_config(const Options& options, Index vocabulary) {
   const std::map<std::string, EncoderConfig> sizes{
       {"tiny", presets::tiny()}, {"small", presets::small()}, {"base", presets::base()}};
   EncoderConfig config = sizes.at(options.preset);
-  config.vocabulary_size = ByteTokenizer::vocabulary_size();
+  config.vocabulary_size = vocabulary;
   config.sequence_length = options.length;
   config.projected_length = options.projected_length;
   config.mechanism = options.mechanism == "softmax" ? Mechanism::softmax_tiled : Mechanism::linformer;
@@ -73,12 +70,12 @@ struct Sample {
 
 class Data {
  public:
-  Data(std::vector<std::vector<TokenId>> sequences, const Options& options, bool shuffle)
+  Data(const AnyTokenizer& tokenizer, std::vector<std::vector<TokenId>> sequences, const Options& options, bool shuffle)
       : sequences_(std::move(sequences)),
         seed_(options.seed),
-        masking_({.vocabulary = static_cast<std::int32_t>(ByteTokenizer::vocabulary_size()),
-                  .mask_id = ByteTokenizer::special_tokens().mask,
-                  .special_ids = {0, 1, 2, 3, 4}}),
+        masking_({.vocabulary = static_cast<std::int32_t>(tokenizer.vocabulary_size()),
+                  .mask_id = tokenizer.special_tokens().mask,
+                  .special_ids = {0, 1, 2, 3}}),
         order_(seed_, lengths(), {.samples = options.batch, .shuffle = shuffle}) {}
 
   [[nodiscard]] Index batches() { return order_.epoch(0).batches(); }
@@ -114,25 +111,19 @@ double evaluate(const MaskedLanguageModel<float>& model, Data& data, const Execu
   return sum.mean();
 }
 
-/// Lines of the log up to a step: what a killed run wrote beyond its checkpoint is written again.
-void keep_log_until(const std::string& path, std::uint64_t steps) {
-  std::ifstream in(path);
-  std::string kept;
-  for (std::string line; std::getline(in, line);) {
-    const auto entry = nlohmann::json::parse(line, nullptr, /*allow_exceptions=*/false);
-    if (entry.is_object() && entry.value("step", std::uint64_t{0}) <= steps) kept += line + "\n";
-  }
-  std::ofstream(path, std::ios::trunc) << kept;
-}
-
 int run(const Options& options) {
-  const EncoderConfig config = encoder_config(options);
-  Data training(read_sequences(options.files, options.length), options, /*shuffle=*/true);
+  std::filesystem::create_directories(options.output);
+  AnyTokenizer tokenizer = AnyTokenizer::of_folder(options.output);  // that of a run which goes on
+  if (options.vocabulary != 0 && tokenizer.vocabulary_size() != options.vocabulary) {
+    tokenizer = AnyTokenizer::train(options.files, options.vocabulary, options.output);
+  }
+  const EncoderConfig config = encoder_config(options, tokenizer.vocabulary_size());
+  Data training(tokenizer, read_sequences(tokenizer, options.files, options.length), options, /*shuffle=*/true);
   std::optional<Data> validation;
   if (!options.validation.empty()) {
-    validation.emplace(read_sequences({options.validation}, options.length), options, /*shuffle=*/false);
+    validation.emplace(tokenizer, read_sequences(tokenizer, {options.validation}, options.length), options,
+                       /*shuffle=*/false);
   }
-  std::filesystem::create_directories(options.output);
   const std::string state = options.output + "/training.safetensors", log = options.output + "/log.jsonl";
   nlohmann::ordered_json settings = {{"encoder", to_json(config)}, {"files", options.files}};
   settings["batch"] = options.batch;
@@ -200,7 +191,7 @@ int run(const Options& options) {
     return 130;
   }
   save_parameters(options.output + "/model.safetensors", model);
-  std::ofstream(options.output + "/config.json") << to_json(config).dump(2) << '\n';
+  write_file(options.output + "/config.json", to_json(config).dump(2) + "\n");
   std::printf("%s/model.safetensors, config.json and log.jsonl written.\n", options.output.c_str());
   return 0;
 }
@@ -209,7 +200,7 @@ int run(const Options& options) {
 
 int main(int argc, char** argv) {
   Options options;
-  CLI::App app("Trains a masked language model on text files, byte by byte; the same command resumes it.");
+  CLI::App app("Trains a masked language model on text files; the same command resumes it.");
   app.option_defaults()->always_capture_default();
   app.add_option("files", options.files, "text of any kind")->required()->check(CLI::ExistingFile);
   app.add_option("--validation", options.validation, "text that is not trained on")->check(CLI::ExistingFile);
@@ -218,6 +209,8 @@ int main(int argc, char** argv) {
   app.add_option("--mechanism", options.mechanism, "attention")->check(CLI::IsMember({"linformer", "softmax"}));
   app.add_option("--sharing", options.sharing, "sharing of E and F")
       ->check(CLI::IsMember({"none", "headwise", "key_value", "layerwise"}));
+  app.add_option("--vocabulary", options.vocabulary, "pieces of a SentencePiece model to train first; 0: bytes")
+      ->check(CLI::NonNegativeNumber);
   app.add_option("--length", options.length, "sequence length n")->check(CLI::Range(3, 1 << 24));
   app.add_option("--projected-length", options.projected_length, "projected length k")->check(CLI::PositiveNumber);
   app.add_option("--batch", options.batch, "sequences a step")->check(CLI::PositiveNumber);
@@ -231,8 +224,7 @@ int main(int argc, char** argv) {
   app.add_option("--evaluate-every", options.evaluate_every, "steps between evaluations")->check(CLI::PositiveNumber);
   app.add_flag("--recompute", options.recompute, "keep less in memory: activations are computed again in backward");
   CLI11_PARSE(app, argc, argv);
-  std::signal(SIGINT, [](int) { interrupted = true; });
-  std::signal(SIGTERM, [](int) { interrupted = true; });
+  stop_on_signals();
   try {
     return run(options);
   } catch (const std::exception& error) {

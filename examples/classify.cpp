@@ -1,0 +1,98 @@
+// Classifies texts, a line each, from files or stdin: one JSON object a line with the label and all probabilities.
+#include "support/any_tokenizer.hpp"
+#include "support/model_folder.hpp"
+
+#include <CLI/CLI.hpp>
+
+#include <cstdio>
+#include <iostream>
+
+namespace {
+
+using namespace linformer;
+
+struct Options {
+  std::string model;
+  std::vector<std::string> files;
+  Index batch = 32, threads = 1;
+};
+
+class Classifier {
+ public:
+  explicit Classifier(const Options& options)
+      : settings_(ClassifierSettings::read(options.model)),
+        tokenizer_(AnyTokenizer::of_folder(options.model)),
+        model_(encoder_config_from_json(read_json(options.model + "/config.json")),
+               static_cast<Index>(settings_.labels.size()), settings_.pooling, 1),
+        pool_(options.threads) {
+    load_parameters(SafetensorsFile::open(options.model + "/model.safetensors"), model_);
+  }
+
+  /// Prints what each text is.
+  void classify(const std::vector<std::string>& texts) {
+    std::vector<std::vector<TokenId>> sequences;
+    std::vector<Index> dropped;
+    for (const std::string& text : texts) {
+      EncodedText encoded = encode_text(tokenizer_, text, {.length = model_.encoder().config().sequence_length});
+      dropped.push_back(encoded.dropped());
+      sequences.push_back(std::move(encoded.sequences.front()));
+    }
+    Matrix<float> p =
+        model_.forward(TokenBatch::from_sequences(sequences), {}, nullptr, Execution{pool_, workspace_, default_isa()});
+    for (Index i = 0; i < p.rows(); ++i) {
+      Index best = 0;
+      const float largest = p.row(i).maxCoeff(&best);
+      p.row(i) = (p.row(i).array() - largest).exp();
+      p.row(i) /= p.row(i).sum();
+      nlohmann::ordered_json line = {{"label", settings_.labels[static_cast<std::size_t>(best)]}};
+      for (Index c = 0; c < p.cols(); ++c) {
+        line["probabilities"][settings_.labels[static_cast<std::size_t>(c)]] = p(i, c);
+      }
+      if (dropped[static_cast<std::size_t>(i)] > 0) line["dropped_tokens"] = dropped[static_cast<std::size_t>(i)];
+      std::cout << line.dump() << '\n';
+    }
+    std::cout.flush();
+  }
+
+ private:
+  ClassifierSettings settings_;
+  AnyTokenizer tokenizer_;
+  SequenceClassifier<float> model_;
+  ThreadPool pool_;
+  Workspace workspace_;
+};
+
+void classify_lines(std::istream& in, Index batch, Classifier& classifier) {
+  std::vector<std::string> texts;
+  for (std::string line; std::getline(in, line);) {
+    texts.push_back(line);
+    if (static_cast<Index>(texts.size()) < batch) continue;
+    classifier.classify(texts);
+    texts.clear();
+  }
+  if (!texts.empty()) classifier.classify(texts);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  Options options;
+  CLI::App app("Classifies texts, a line each: one JSON object a line.");
+  app.option_defaults()->always_capture_default();
+  app.add_option("model", options.model, "folder that finetune wrote")->required()->check(CLI::ExistingDirectory);
+  app.add_option("files", options.files, "texts; none: stdin")->check(CLI::ExistingFile);
+  app.add_option("--batch", options.batch, "lines that are computed together")->check(CLI::PositiveNumber);
+  app.add_option("--threads", options.threads, "threads")->check(CLI::PositiveNumber);
+  CLI11_PARSE(app, argc, argv);
+  try {
+    Classifier classifier(options);
+    if (options.files.empty()) classify_lines(std::cin, options.batch, classifier);
+    for (const std::string& file : options.files) {
+      std::ifstream in = detail::open_to_read(file);
+      classify_lines(in, options.batch, classifier);
+    }
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "%s\n", error.what());
+    return 1;
+  }
+}
