@@ -16,7 +16,10 @@ function(linformer_find_sentencepiece)
     return()
   endif()
   add_library(linformer::sentencepiece INTERFACE IMPORTED GLOBAL)
-  target_include_directories(linformer::sentencepiece SYSTEM INTERFACE "${LINFORMER_SENTENCEPIECE_INCLUDE_DIR}")
+  # Named again, the compiler's own folder comes too early for #include_next; CMake does not always know it as such.
+  if(NOT LINFORMER_SENTENCEPIECE_INCLUDE_DIR STREQUAL "/usr/include")
+    target_include_directories(linformer::sentencepiece SYSTEM INTERFACE "${LINFORMER_SENTENCEPIECE_INCLUDE_DIR}")
+  endif()
   target_link_libraries(linformer::sentencepiece INTERFACE linformer::linformer
     "${LINFORMER_SENTENCEPIECE_TRAIN_LIBRARY}" "${LINFORMER_SENTENCEPIECE_LIBRARY}")
 endfunction()
