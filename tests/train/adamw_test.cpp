@@ -37,8 +37,8 @@ TEMPLATE_TEST_CASE("ten steps are PyTorch's, with decay and without", "[adamw]",
     REQUIRE(cases.count(name) == 1);
     const oracle::Parameters& expected = cases[name];
     const auto module = [&](const std::string& weight, const std::string& bias, int step) {
-      const std::string at = "." + std::to_string(step);
-      return TwoParameters<T>{expected.at(weight + at).cast<T>(), expected.at(bias + at).cast<T>()};
+      const std::string number = std::to_string(step);
+      return TwoParameters<T>{expected.at(weight + "." + number).cast<T>(), expected.at(bias + "." + number).cast<T>()};
     };
     TwoParameters<T> parameters = module("weight", "bias", 0);
     AdamW<T> optimizer(

@@ -174,3 +174,11 @@ TEST_CASE("impossible budgets, lengths and indices are errors", "[sample_order]"
   CHECK_NOTHROW(batches.batch(1));
   for (const Index i : {-1, 2}) CHECK_THROWS_AS(batches.batch(i), Error);
 }
+
+// From a separate implementation in Python integers. A change here changes every training run: never regenerate them to
+// make a failure go away.
+TEST_CASE("golden orders", "[sample_order]") {
+  CHECK(random_order(RandomStream(42), 12) == std::vector<Index>{0, 10, 6, 7, 9, 1, 8, 11, 2, 5, 3, 4});
+  CHECK(all(EpochBatches(42, 3, std::vector<Index>(10, 1), {.samples = 3})) ==
+        Batches{{6, 2, 7}, {3, 9, 8}, {4}, {1, 0, 5}});
+}

@@ -194,3 +194,23 @@ TEST_CASE("impossible configurations of masking are errors", "[token_masking]") 
   CHECK(code({.vocabulary = 4, .mask_id = 0, .special_ids = {}, .mask_share = 0.75, .random_share = 0.5}) ==
         ErrorCode::invalid_configuration);
 }
+
+// From a separate implementation in Python integers. A change here changes every training run: never regenerate them to
+// make a failure go away.
+TEST_CASE("golden masks", "[token_masking]") {
+  const TokenMasking half({.vocabulary = 1000,
+                           .mask_id = 4,
+                           .special_ids = {0, 1, 2, 3},
+                           .rate = 0.5,
+                           .mask_share = 0.5,
+                           .random_share = 0.25});
+  std::vector<std::int32_t> ids(40);
+  std::iota(ids.begin(), ids.end(), 10);
+  const MaskedTokens masked = half.apply(ids, BatchLayout::single(40), std::vector<Index>{5}, 42, 3);
+  CHECK(masked.rows ==
+        std::vector<Index>{1, 5, 7, 8, 9, 14, 15, 17, 20, 24, 25, 26, 28, 29, 30, 31, 32, 33, 34, 36, 37});
+  std::vector<std::int32_t> now;
+  for (const Index row : masked.rows) now.push_back(masked.ids[static_cast<std::size_t>(row)]);
+  CHECK(now ==
+        std::vector<std::int32_t>{4, 15, 4, 581, 4, 4, 556, 27, 4, 818, 4, 4, 4, 321, 522, 378, 42, 4, 4, 4, 452});
+}

@@ -51,11 +51,10 @@ double sum_of_exponentials(const T* row, Index classes, T maximum, T* terms) {
     std::fill(values.data() + count, values.data() + block, maximum);
     values = (values - maximum).exp();
     if (terms != nullptr) std::copy_n(values.data(), count, terms + begin);
-    for (Index j = 0; j < count; ++j) sums[j] += static_cast<double>(values[j]);
+    std::fill(values.data() + count, values.data() + block, T{0});
+    sums += values.template cast<double>();
   }
-  double sum = 0;
-  for (Index j = 0; j < block; ++j) sum += sums[j];
-  return sum;
+  return sums.sum();
 }
 
 /// The loss of one row; its gradient times `scale` goes to `gradient`, which may be the row itself, unless that is
@@ -66,7 +65,7 @@ LossSum cross_entropy_row(const T* row, Index classes, std::int32_t label, const
   const T* const weights = options.class_weights.empty() ? nullptr : options.class_weights.data();
   const double weight = weights != nullptr ? static_cast<double>(weights[label]) : 1;
   const T largest = Eigen::Map<const Vector<T>>(row, classes).maxCoeff();
-  const double maximum = static_cast<double>(largest);
+  const auto maximum = static_cast<double>(largest);
   // The row's target: t_j = (1 − ε)·w_y·[j = y] + ε/C·w_j, of sum `mass`. The loss is Σ_j t_j·(log Σ exp z − z_j).
   const double on_label = (1 - options.smoothing) * weight, on_each = options.smoothing / static_cast<double>(classes);
   double mass = on_label, loss = on_label * (maximum - static_cast<double>(row[label]));

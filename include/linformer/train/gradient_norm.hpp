@@ -20,12 +20,12 @@ template <Scalar T>
   std::size_t i = 0;
   for (; i + lanes <= values.size(); i += lanes) {
     for (std::size_t lane = 0; lane < lanes; ++lane) {
-      const double value = static_cast<double>(values[i + lane]);
+      const auto value = static_cast<double>(values[i + lane]);
       sums[lane] += value * value;
     }
   }
   for (std::size_t lane = 0; i < values.size(); ++i, ++lane) {
-    const double value = static_cast<double>(values[i]);
+    const auto value = static_cast<double>(values[i]);
     sums[lane] += value * value;
   }
   return ((sums[0] + sums[1]) + (sums[2] + sums[3])) + ((sums[4] + sums[5]) + (sums[6] + sums[7]));
