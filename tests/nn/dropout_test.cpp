@@ -133,3 +133,45 @@ TEST_CASE("both scalars drop the same entries", "[dropout]") {
   const Matrix<double> doubled = mask(HeadDropout<double>(address, 1, 1, 0.37), 40, 40);
   CHECK(((single.array() == 0) == (doubled.array() == 0)).all());
 }
+
+TEST_CASE("every path drops the same entries, of keys by queries and of rows", "[dropout]") {
+  const HeadDropout<float> dropout(address, 2, 1, 0.3);
+  const auto compare = [&](Isa isa, const Positions& positions, const std::vector<Index>& columns) {
+    Matrix<float> expected(positions.count, static_cast<Index>(columns.size()));
+    for (Index i = 0; i < expected.size(); ++i) expected.data()[i] = static_cast<float>(i + 1) / 64;
+    if (expected.size() > 5) expected.data()[3] = std::numeric_limits<float>::quiet_NaN();
+    Matrix<float> turned = expected.transpose();
+    dropout.apply(
+        positions, [&](Index j) { return columns[static_cast<std::size_t>(j)]; }, expected);
+    dropout.apply_to_queries(isa, positions, columns, turned);
+    const auto same = [](float a, float b) { return a == b || (a != a && b != b); };
+    for (Index i = 0; i < expected.rows(); ++i) {
+      for (Index j = 0; j < expected.cols(); ++j) REQUIRE(same(expected(i, j), turned(j, i)));
+    }
+  };
+  for (const auto& [name, isa] : isa_names) {
+    if (!is_supported(isa)) continue;
+    const auto from = [](Index first, Index count) {
+      std::vector<Index> columns(static_cast<std::size_t>(count));
+      for (Index j = 0; j < count; ++j) columns[static_cast<std::size_t>(j)] = first + j;
+      return columns;
+    };
+    for (const Index queries : {1, 15, 16, 17, 50}) {
+      for (const Index keys : {1, 4, 7, 33}) {
+        compare(isa, {100, queries}, from(0, keys));
+        compare(isa, {0, queries}, from(480, keys));
+        compare(isa, {3, queries}, from(2, keys));
+      }
+    }
+    const std::vector<Index> holes{1, 2, 9, 1000000};
+    compare(isa, {0, 4, holes.data()}, from(0, 9));
+    compare(isa, {Index{1} << 33, 5}, from(0, 9));
+    compare(isa, {0, 9}, {0, 3, 4, 17});
+    for (const Index columns : {1, 31, 64, 65, 200}) {
+      Matrix<float> rows = Matrix<float>::Ones(5, columns), expected = rows;
+      dropout.apply({7, 5}, identity, expected);
+      dropout.apply_to_rows(isa, {7, 5}, rows);
+      REQUIRE(rows == expected);
+    }
+  }
+}

@@ -49,7 +49,6 @@ void attend_head_backward(const ConstMatrixRef<T>& q, const ConstMatrixRef<T>& a
   const Index c = keys.rows();
   const auto key_columns = transposed<T>(keys, compute);      // d × c
   const auto value_columns = transposed<T>(values, compute);  // d × c
-  const auto column_of = [&](Index j) { return head.column(j); };
   for (Index first = 0; first < q.rows(); first += query_tile) {
     const Workspace::Scope scope(compute.workspace);
     const Index m = std::min(query_tile, q.rows() - first);
@@ -75,8 +74,8 @@ void attend_head_backward(const ConstMatrixRef<T>& q, const ConstMatrixRef<T>& a
     if (dropout) {
       auto dropped = compute.workspace.matrix<T>(c, m);
       dropped = p;
-      dropout->apply(positions.slice(first, m), column_of, dropped.transpose());
-      dropout->apply(positions.slice(first, m), column_of, p_gradient.transpose());
+      dropout->apply_to_queries(isa, positions.slice(first, m), head.columns, dropped);
+      dropout->apply_to_queries(isa, positions.slice(first, m), head.columns, p_gradient);
       weigh(dropped);
     } else {
       weigh(p);

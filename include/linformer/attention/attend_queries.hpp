@@ -105,7 +105,7 @@ void attend_absorbed(const TransposedWeights<T>& weights, const KeysValues<T>& c
         detail::copy_probabilities(of_head, state.row(1), first, column_of, request.probabilities[head]);
       }
       if (const auto dropout = request.head_dropout(static_cast<Index>(head))) {
-        dropout->apply(positions.slice(first, count), column_of, of_head.transpose());
+        dropout->apply_to_queries(compute.isa, positions.slice(first, count), described.columns, of_head);
       }
       state.row(2) = state.row(1).cwiseInverse();
       scale_columns<T>(compute.isa, of_head, state.row(2));
@@ -162,7 +162,10 @@ void attend_queries(const TransposedWeights<T>& weights, const KeysValues<T>& co
                           detail::copy_probabilities(scores, sums, first, column_of,
                                                      request.probabilities[static_cast<std::size_t>(head)]);
                         }
-                        if (dropout) dropout->apply(positions.slice(first, count), column_of, scores.transpose());
+                        if (dropout) {
+                          dropout->apply_to_queries(compute.isa, positions.slice(first, count),
+                                                    described.columns_of(key, keys), scores);
+                        }
                       });
       }
     }

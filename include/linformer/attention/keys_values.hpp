@@ -3,6 +3,7 @@
 #include <linformer/kernels/frozen_operand.hpp>
 
 #include <algorithm>
+#include <span>
 #include <vector>
 
 namespace linformer::inline LINFORMER_ABI {
@@ -21,6 +22,9 @@ class KeysValues {
     std::vector<T> score_bias;   ///< added to the scores; empty for none
 
     [[nodiscard]] Index column(Index row) const { return columns[static_cast<std::size_t>(row)]; }
+    [[nodiscard]] std::span<const Index> columns_of(Index first, Index count) const {
+      return std::span(columns).subspan(static_cast<std::size_t>(first), static_cast<std::size_t>(count));
+    }
   };
 
   std::vector<Head> heads;

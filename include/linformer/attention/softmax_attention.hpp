@@ -63,7 +63,8 @@ void attend_materialised(const TransposedWeights<T>& weights, const KeysValues<T
   });
   for (Index head = 0; head < heads; ++head) {
     const Index row = head * head_width;
-    const auto column_of = [&](Index j) { return context.heads[static_cast<std::size_t>(head)].column(j); };
+    const auto& described = context.heads[static_cast<std::size_t>(head)];
+    const auto column_of = [&](Index j) { return described.column(j); };
     const std::optional<HeadDropout<T>> dropout = request.head_dropout(head);
     for_each_tile([&](Index tile, Index first, Index count, const Compute& compute) {
       const ConstMatrixRef<T> of_head = queries.block(row, first, head_width, count);
@@ -86,7 +87,7 @@ void attend_materialised(const TransposedWeights<T>& weights, const KeysValues<T
         detail::copy_probabilities(weighted, Matrix<T>::Ones(1, count), first, column_of,
                                    request.probabilities[static_cast<std::size_t>(head)]);
       }
-      if (dropout) dropout->apply(positions.slice(first, count), column_of, weighted.transpose());
+      if (dropout) dropout->apply_to_queries(compute.isa, positions.slice(first, count), described.columns, weighted);
     });
     for_each_tile([&](Index tile, Index first, Index count, const Compute& compute) {
       multiply<T>(compute.isa, context.value_operand().middle_cols(row, head_width),

@@ -39,6 +39,10 @@ struct VectorKernels {
   void (*add_compensated)(Index count, float* sum, float* error, const float* part);
   void (*softmax_gradient)(Index keys, Index queries, const float* p, Index p_stride, float* gradient,
                            Index gradient_stride, float* sums);
+  void (*drop_queries)(Index keys, Index queries, float* weights, Index stride, unsigned first_position,
+                       unsigned first_column, unsigned key0, unsigned key1, unsigned threshold, float scale);
+  void (*drop_rows)(Index rows, Index columns, float* values, Index stride, unsigned first_position, unsigned key0,
+                    unsigned key1, unsigned threshold, float scale);
   Activation *gelu, *gelu_tanh;
   ActivationGradient *gelu_gradient, *gelu_tanh_gradient;
   void (*layer_norm)(Index rows, Index columns, const float* x, Index x_stride, const float* weight, const float* bias,
@@ -62,11 +66,14 @@ namespace linformer::inline LINFORMER_ABI::avx2 {
 #define LINFORMER_TILE_ROWS 4
 #define LINFORMER_TILE_DEPTH 64
 #define LINFORMER_MULTIPLY_ADD(a, b, c) _mm256_fmadd_ps(a, b, c)
+#define LINFORMER_MULTIPLY_EVEN(a, b) \
+  __builtin_bit_cast(WideLanes, _mm256_mul_epu32(__builtin_bit_cast(__m256i, a), __builtin_bit_cast(__m256i, b)))
 #include <linformer/kernels/vector/kernels.inl>
 #undef LINFORMER_LANES
 #undef LINFORMER_TILE_ROWS
 #undef LINFORMER_TILE_DEPTH
 #undef LINFORMER_MULTIPLY_ADD
+#undef LINFORMER_MULTIPLY_EVEN
 #if defined(__clang__)
 #pragma clang attribute pop
 #else
@@ -80,6 +87,10 @@ namespace linformer::inline LINFORMER_ABI::avx2 {
 #define LINFORMER_TILE_ROWS 8
 #define LINFORMER_TILE_DEPTH 256
 #define LINFORMER_MULTIPLY_ADD(a, b, c) _mm512_fmadd_ps(a, b, c)
+// Of all lanes: GCC 12 warns of the form without a mask.
+#define LINFORMER_MULTIPLY_EVEN(a, b)                                                                              \
+  __builtin_bit_cast(WideLanes, _mm512_maskz_mul_epu32(static_cast<__mmask8>(255), __builtin_bit_cast(__m512i, a), \
+                                                       __builtin_bit_cast(__m512i, b)))
 
 namespace linformer::inline LINFORMER_ABI::avx512 {
 
@@ -124,6 +135,7 @@ namespace linformer::inline LINFORMER_ABI::avx512_bf16 {
 #undef LINFORMER_TILE_ROWS
 #undef LINFORMER_TILE_DEPTH
 #undef LINFORMER_MULTIPLY_ADD
+#undef LINFORMER_MULTIPLY_EVEN
 
 namespace linformer::inline LINFORMER_ABI::detail {
 

@@ -36,10 +36,9 @@ void apply_dropout(const EncoderCall& call, std::uint64_t site, double rate, Mat
   DropoutAddress address = *call.dropout;
   address.site += site;
   execution.run(call.layout.sequences(), [&](Index b, const Compute&) {
-    const HeadDropout<T> draws(address, static_cast<std::uint64_t>(b), 0, rate);
-    draws.apply(
-        call.layout.positions(b), [](Index j) { return j; },
-        rows.middleRows(call.layout.offset(b), call.layout.length(b)));
+    HeadDropout<T>(address, static_cast<std::uint64_t>(b), 0, rate)
+        .apply_to_rows(execution.isa, call.layout.positions(b),
+                       rows.middleRows(call.layout.offset(b), call.layout.length(b)));
   });
 }
 

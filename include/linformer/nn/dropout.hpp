@@ -2,9 +2,12 @@
 
 #include <linformer/core/batch.hpp>
 #include <linformer/core/random.hpp>
+#include <linformer/kernels/vector_kernels.hpp>
 
 #include <array>
 #include <cstdint>
+#include <limits>
+#include <span>
 
 namespace linformer::inline LINFORMER_ABI {
 
@@ -53,7 +56,52 @@ class HeadDropout {
     }
   }
 
+  /// Drops entries of a tile of weights that lies keys × queries, by the kernels of a path where they can.
+  /// @param queries position of each query, @param columns column of P̄ of each key, increasing
+  void apply_to_queries(Isa isa, const Positions& queries, std::span<const Index> columns, MatrixRef<T> weights) const {
+    eigen_assert(weights.rows() == static_cast<Index>(columns.size()) && weights.cols() == queries.count);
+    if (columns.empty() || queries.count == 0) return;
+#if LINFORMER_HAS_VECTOR_KERNELS
+    if constexpr (std::same_as<T, float>) {
+      const bool follow_each_other = columns.back() - columns.front() + 1 == static_cast<Index>(columns.size());
+      if (isa != Isa::eigen && follow_each_other && columns.front() % 4 == 0 && can_count(queries, columns.back())) {
+        const auto key = stream_.key();
+        detail::vector_kernels(isa).drop_queries(
+            weights.rows(), weights.cols(), weights.data(), weights.outerStride(), static_cast<unsigned>(queries.first),
+            static_cast<unsigned>(columns.front()), key[0], key[1], static_cast<unsigned>(dropped_below_), scale_);
+        return;
+      }
+    }
+#endif
+    apply(
+        queries, [&](Index j) { return columns[static_cast<std::size_t>(j)]; }, weights.transpose());
+  }
+
+  /// Drops entries of rows, a column its own address, by the kernels of a path where they can.
+  void apply_to_rows(Isa isa, const Positions& positions, MatrixRef<T> rows) const {
+    eigen_assert(rows.rows() == positions.count);
+#if LINFORMER_HAS_VECTOR_KERNELS
+    if constexpr (std::same_as<T, float>) {
+      if (isa != Isa::eigen && can_count(positions, rows.cols())) {
+        const auto key = stream_.key();
+        detail::vector_kernels(isa).drop_rows(rows.rows(), rows.cols(), rows.data(), rows.outerStride(),
+                                              static_cast<unsigned>(positions.first), key[0], key[1],
+                                              static_cast<unsigned>(dropped_below_), scale_);
+        return;
+      }
+    }
+#endif
+    apply(
+        positions, [](Index j) { return j; }, rows);
+  }
+
  private:
+  /// Whether the kernels can address these: positions that follow each other, in 32 bits.
+  [[nodiscard]] static bool can_count(const Positions& positions, Index last_column) {
+    constexpr Index most = std::numeric_limits<std::int32_t>::max();
+    return positions.list == nullptr && positions.first <= most - positions.count && last_column < most;
+  }
+
   RandomStream stream_;
   std::uint64_t dropped_below_;
   T scale_;

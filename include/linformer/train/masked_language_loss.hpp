@@ -14,6 +14,19 @@ void gather_rows(const ConstMatrixRef<T>& from, std::span<const Index> rows, Mat
   for (std::size_t i = 0; i < rows.size(); ++i) to.row(static_cast<Index>(i)) = from.row(rows[i]);
 }
 
+/// Calls loss(first, count) → LossSum for parts of the rows on all threads, and adds the sums in order.
+template <class Loss>
+[[nodiscard]] LossSum sum_of_parts(Index rows, const Execution& execution, const Loss& loss) {
+  constexpr Index part = 16;
+  std::vector<LossSum> sums(static_cast<std::size_t>((rows + part - 1) / part));
+  execution.run(static_cast<Index>(sums.size()), [&](Index task, const Compute&) {
+    sums[static_cast<std::size_t>(task)] = loss(task * part, std::min(part, rows - task * part));
+  });
+  LossSum sum;
+  for (const LossSum& each : sums) sum += each;
+  return sum;
+}
+
 }  // namespace detail
 
 /// Cross-entropy of a masked language model at the masked positions, the only ones for which logits are computed.
@@ -58,10 +71,11 @@ LossSum masked_language_gradient(const MaskedLanguageModel<T>& model, const Batc
   model.head_backward(
       chosen, chosen_gradient, gradient,
       [&](Index first, MatrixRef<T> logits) {
-        sum += cross_entropy_gradient<T>(
-            logits,
-            std::span(masked.labels).subspan(static_cast<std::size_t>(first), static_cast<std::size_t>(logits.rows())),
-            scale);
+        sum += detail::sum_of_parts(logits.rows(), execution, [&](Index begin, Index rows) {
+          const auto labels =
+              std::span(masked.labels).subspan(static_cast<std::size_t>(first + begin), static_cast<std::size_t>(rows));
+          return cross_entropy_gradient<T>(logits.middleRows(begin, rows), labels, scale);
+        });
       },
       execution);
   hidden.setZero();

@@ -9,6 +9,7 @@
 #include <linformer/kernels/vector/columns.inl>
 #include <linformer/kernels/vector/exponential.inl>
 // The rest:
+#include <linformer/kernels/vector/dropout.inl>
 #include <linformer/kernels/vector/gelu.inl>
 #include <linformer/kernels/vector/layer_norm.inl>
 #include <linformer/kernels/vector/pair_rows.inl>
@@ -24,6 +25,8 @@ inline constexpr detail::VectorKernels kernels{.product = product,
                                                .scale_columns = scale_columns,
                                                .add_compensated = add_compensated,
                                                .softmax_gradient = softmax_gradient,
+                                               .drop_queries = drop_queries,
+                                               .drop_rows = drop_rows,
                                                .gelu = gelu,
                                                .gelu_tanh = gelu_tanh,
                                                .gelu_gradient = gelu_gradient,

@@ -3,6 +3,7 @@ typedef float Lanes __attribute__((vector_size(LINFORMER_LANES * 4)));
 typedef float LanesInMemory __attribute__((vector_size(LINFORMER_LANES * 4), aligned(4), may_alias));
 typedef int IntegerLanes __attribute__((vector_size(LINFORMER_LANES * 4)));
 typedef unsigned UnsignedLanes __attribute__((vector_size(LINFORMER_LANES * 4)));
+typedef unsigned long long WideLanes __attribute__((vector_size(LINFORMER_LANES * 4)));
 
 constexpr Index lanes = LINFORMER_LANES;
 constexpr Index tile_rows = LINFORMER_TILE_ROWS;
