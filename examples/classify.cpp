@@ -1,4 +1,5 @@
-// Classifies texts, a line each, from files or stdin: one JSON object a line with the label and all probabilities.
+// Classifies texts, a line each (of pairs, two with a tab between them), from files or stdin: one JSON object a line
+// with the label and all probabilities.
 #include "support/any_tokenizer.hpp"
 #include "support/model_folder.hpp"
 
@@ -33,7 +34,12 @@ class Classifier {
     std::vector<std::vector<TokenId>> sequences;
     std::vector<Index> dropped;
     for (const std::string& text : texts) {
-      EncodedText encoded = encode_text(tokenizer_, text, {.length = model_.encoder().config().sequence_length});
+      const EncodeConfig config{.length = model_.encoder().config().sequence_length};
+      const std::size_t tab = settings_.pairs ? text.find('\t') : std::string::npos;
+      detail::require(!settings_.pairs || tab != std::string::npos, ErrorCode::malformed_input, "line",
+                      "two texts with a tab between them, as this classifier was trained on pairs", text.substr(0, 80));
+      EncodedText encoded = settings_.pairs ? encode_pair(tokenizer_, text.substr(0, tab), text.substr(tab + 1), config)
+                                            : encode_text(tokenizer_, text, config);
       dropped.push_back(encoded.dropped());
       sequences.push_back(std::move(encoded.sequences.front()));
     }

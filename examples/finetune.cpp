@@ -36,11 +36,14 @@ struct Samples {
   Index cut = 0;  ///< texts longer than the model's length, of which the end was dropped
 };
 
-Samples read_samples(const std::string& path, const Options& options, const AnyTokenizer& tokenizer, Index length) {
+/// @param classes 0: as many as the labels say
+Samples read_samples(const std::string& path, const Options& options, const AnyTokenizer& tokenizer, Index length,
+                     Index classes) {
   const Dataset data = read_examples(path, {.first = options.text,
                                             .second = options.second,
                                             .label = options.label,
                                             .label_names = options.labels,
+                                            .classes = static_cast<int>(classes),
                                             .on_malformed = OnMalformed::skip});
   Samples samples;
   for (const Example& example : data.examples) {
@@ -57,6 +60,8 @@ Samples read_samples(const std::string& path, const Options& options, const AnyT
     std::printf("  %s:%td: expected %s, got %s\n", what.file.c_str(), what.line, what.expected.c_str(),
                 what.actual.c_str());
   }
+  detail::require(!samples.labels.empty(), ErrorCode::malformed_input, path, "a row to learn from or to judge by",
+                  "none");
   return samples;
 }
 
@@ -127,15 +132,17 @@ Scores evaluate(const SequenceClassifier<float>& model, const Samples& samples, 
 int run(const Options& options) {
   const AnyTokenizer tokenizer = AnyTokenizer::of_folder(options.model);
   const EncoderConfig config = encoder_config_from_json(read_json(options.model + "/config.json"));
-  const Samples training = read_samples(options.training, options, tokenizer, config.sequence_length);
-  std::optional<Samples> validation;
-  if (!options.validation.empty()) {
-    validation = read_samples(options.validation, options, tokenizer, config.sequence_length);
-  }
-  ClassifierSettings kind{options.labels, options.pooling == "mean" ? Pooling::mean : Pooling::first_token};
+  const Samples training = read_samples(options.training, options, tokenizer, config.sequence_length, 0);
+  ClassifierSettings kind{options.labels, options.pooling == "mean" ? Pooling::mean : Pooling::first_token,
+                          !options.second.empty()};
   if (kind.labels.empty()) {
     const std::int32_t most = *std::max_element(training.labels.begin(), training.labels.end());
     for (std::int32_t label = 0; label <= most; ++label) kind.labels.push_back(std::to_string(label));
+  }
+  std::optional<Samples> validation;
+  if (!options.validation.empty()) {
+    validation = read_samples(options.validation, options, tokenizer, config.sequence_length,
+                              static_cast<Index>(kind.labels.size()));
   }
 
   SequenceClassifier<float> model(config, static_cast<Index>(kind.labels.size()), kind.pooling, options.seed);
@@ -152,7 +159,8 @@ int run(const Options& options) {
   std::filesystem::create_directories(options.output);
   const std::string state = options.output + "/training.safetensors", log = options.output + "/log.jsonl";
   nlohmann::ordered_json settings = {{"encoder", to_json(config)}, {"classifier", kind.to_json()}};
-  settings["training"] = options.training;
+  settings["data"] = fingerprint_of(training.sequences, training.labels);
+  settings["warmup"] = options.warmup;
   settings["batch"] = options.batch;
   settings["steps"] = steps;
   settings["learning_rate"] = options.learning_rate;
@@ -160,9 +168,9 @@ int run(const Options& options) {
   settings["seed"] = options.seed;
   if (std::filesystem::exists(state)) {
     load_training(SafetensorsFile::open(state), model, trainer.optimizer(), settings.dump());
-    keep_log_until(log, trainer.steps());
     std::printf("Goes on at step %llu.\n", static_cast<unsigned long long>(trainer.steps()));
   }
+  keep_log_until(log, trainer.steps());
   std::ofstream log_file(log, std::ios::app);
   const auto save = [&] { save_training(state, model, trainer.optimizer(), settings.dump()); };
 

@@ -78,6 +78,7 @@ class Data {
                   .special_ids = {0, 1, 2, 3}}),
         order_(seed_, lengths(), {.samples = options.batch, .shuffle = shuffle}) {}
 
+  [[nodiscard]] std::string fingerprint() const { return fingerprint_of(sequences_, {}); }
   [[nodiscard]] Index batches() { return order_.epoch(0).batches(); }
   [[nodiscard]] Sample batch(std::uint64_t epoch, Index i) {
     const std::span<const Index> samples = order_.batch(epoch, i);
@@ -104,7 +105,7 @@ class Data {
 /// Mean loss of the masked tokens of all validation batches, hidden as in epoch 0.
 double evaluate(const MaskedLanguageModel<float>& model, Data& data, const Execution& execution) {
   LossSum sum;
-  for (Index i = 0; i < data.batches() && !interrupted; ++i) {
+  for (Index i = 0; i < data.batches(); ++i) {
     const Sample sample = data.batch(0, i);
     sum += masked_language_loss(model, sample.layout, sample.masked, execution);
   }
@@ -114,7 +115,9 @@ double evaluate(const MaskedLanguageModel<float>& model, Data& data, const Execu
 int run(const Options& options) {
   std::filesystem::create_directories(options.output);
   AnyTokenizer tokenizer = AnyTokenizer::of_folder(options.output);  // that of a run which goes on
-  if (options.vocabulary != 0 && tokenizer.vocabulary_size() != options.vocabulary) {
+  const std::string state = options.output + "/training.safetensors", log = options.output + "/log.jsonl";
+  if (options.vocabulary != 0 && !std::filesystem::exists(options.output + "/" + AnyTokenizer::file_name) &&
+      !std::filesystem::exists(state)) {
     tokenizer = AnyTokenizer::train(options.files, options.vocabulary, options.output);
   }
   const EncoderConfig config = encoder_config(options, tokenizer.vocabulary_size());
@@ -124,8 +127,9 @@ int run(const Options& options) {
     validation.emplace(tokenizer, read_sequences(tokenizer, {options.validation}, options.length), options,
                        /*shuffle=*/false);
   }
-  const std::string state = options.output + "/training.safetensors", log = options.output + "/log.jsonl";
-  nlohmann::ordered_json settings = {{"encoder", to_json(config)}, {"files", options.files}};
+
+  nlohmann::ordered_json settings = {{"encoder", to_json(config)}, {"vocabulary", options.vocabulary}};
+  settings["data"] = training.fingerprint();
   settings["batch"] = options.batch;
   settings["steps"] = options.steps;
   settings["warmup"] = options.warmup;
@@ -138,9 +142,9 @@ int run(const Options& options) {
       {.schedule = {.peak = options.learning_rate, .warmup_steps = options.warmup, .total_steps = options.steps}});
   if (std::filesystem::exists(state)) {
     load_training(SafetensorsFile::open(state), model, trainer.optimizer(), settings.dump());
-    keep_log_until(log, trainer.steps());
     std::printf("Goes on at step %llu.\n", static_cast<unsigned long long>(trainer.steps()));
   }
+  keep_log_until(log, trainer.steps());
   std::printf("%td parameters, %td sequences a batch, %td batches an epoch.\n", parameter_count(model), options.batch,
               training.batches());
   std::ofstream log_file(log, std::ios::app);

@@ -4,6 +4,7 @@
 #include <linformer/io.hpp>
 #include <linformer/model/config_json.hpp>
 #include <linformer/model/sequence_classifier.hpp>
+#include <linformer/text/tokenizer.hpp>
 
 #include <atomic>
 #include <csignal>
@@ -32,6 +33,21 @@ inline void keep_log_until(const std::string& path, std::uint64_t steps) {
   linformer::write_file(path, kept);
 }
 
+/// What a run was trained on, in a few letters: a run that goes on must find the same.
+inline std::string fingerprint_of(const std::vector<std::vector<linformer::TokenId>>& sequences,
+                                  const std::vector<std::int32_t>& labels) {
+  std::uint64_t hash = 0xCBF29CE484222325;  // FNV-1a
+  const auto take = [&](std::uint64_t word) {
+    for (int shift = 0; shift < 64; shift += 8) hash = (hash ^ (word >> shift & 255)) * 0x100000001B3;
+  };
+  for (const auto& sequence : sequences) {
+    take(sequence.size());
+    for (const linformer::TokenId token : sequence) take(static_cast<std::uint64_t>(token));
+  }
+  for (const std::int32_t label : labels) take(static_cast<std::uint64_t>(label));
+  return std::to_string(sequences.size()) + " sequences, " + std::to_string(hash);
+}
+
 /// Reads the parameters of a module from a file that may hold others besides, such as an encoder's from a language
 /// model's. All are checked before one is read.
 template <class Module>
@@ -46,20 +62,23 @@ void load_part(const linformer::SafetensorsFile& file, Module& module) {
 struct ClassifierSettings {
   std::vector<std::string> labels;
   linformer::Pooling pooling = linformer::Pooling::first_token;
+  bool pairs = false;  ///< whether it was trained on pairs of texts
 
   static ClassifierSettings read(const std::string& folder) {
     linformer::detail::FieldReader reader(read_json(folder + "/classifier.json"));
     ClassifierSettings settings;
-    std::string pooling;
     reader.take("labels", settings.labels);
-    reader.take("pooling", pooling);
+    reader.take("pooling", pooling_names, settings.pooling);
+    reader.take("pairs", settings.pairs);
     reader.finish();
-    settings.pooling = pooling == "mean" ? linformer::Pooling::mean : linformer::Pooling::first_token;
     return settings;
   }
   [[nodiscard]] nlohmann::ordered_json to_json() const {
-    return {{"labels", labels}, {"pooling", pooling == linformer::Pooling::mean ? "mean" : "first_token"}};
+    return {{"labels", labels}, {"pooling", linformer::detail::name_in(pooling_names, pooling)}, {"pairs", pairs}};
   }
+
+  static constexpr linformer::detail::EnumNames<linformer::Pooling, 2> pooling_names{
+      {{"first_token", linformer::Pooling::first_token}, {"mean", linformer::Pooling::mean}}};
 };
 
 inline std::atomic<bool> interrupted{false};

@@ -155,3 +155,39 @@ TEST_CASE("gradients are the same bits with two threads, and agree between paths
     }
   }
 }
+
+TEST_CASE("pooling by the maximum hands on every gradient, whatever the path and the length", "[attention_backward]") {
+  AttentionConfig config = small(Sharing::key_value, ProjectionKind::max_pooling);
+  config.sequence_length = 300;
+  config.model_width = 128;
+  const LinformerAttention<double> attention = random_attention<double>(config);
+  for (const Index length : {1, 257, 300}) {
+    const Batch<double> x = random_batch(BatchLayout::single(length), 128, 1);
+    const Matrix<double> r = random_matrix<double>(length, 128, 3);
+    LinformerAttention<double> gradient = zero_gradient(attention);
+    Matrix<double> x_gradient = Matrix<double>::Zero(length, 128);
+    attention_backward<double>(attention, x, x, r, x_gradient, x_gradient, gradient);
+    // Each row of P̄ sums to one, so V̄'s gradient, and with it that of all tokens' values, sums to Σ r·W_O; sums of
+    // some 300 · 128 products below 1.
+    const Vector<double> expected = (r * attention.block().weights().output.weight).colwise().sum().transpose();
+    const Vector<double>& bias = gradient.block().weights().value.bias;
+    REQUIRE((bias - expected).cwiseAbs().maxCoeff() < 4e4 * 1.2e-16 * 128);
+  }
+}
+
+TEST_CASE("backward names what does not fit, as forward does", "[attention_backward]") {
+  const auto code_of = [&](const LinformerAttention<double>& layer, Index rows, const ForwardOptions<double>& options) {
+    const Batch<double> x = random_batch(BatchLayout::single(rows), 6, 1);
+    Matrix<double> x_gradient = Matrix<double>::Zero(rows, 6);
+    LinformerAttention<double> gradient = zero_gradient(layer);
+    try {
+      attention_backward<double>(layer, x, x, x.rows, x_gradient, x_gradient, gradient, options);
+    } catch (const Error& error) {
+      return error.code();
+    }
+    throw std::logic_error("no error");
+  };
+  REQUIRE(code_of(random_attention<double>(small(Sharing::key_value)), 13, {}) == ErrorCode::sequence_too_long);
+  REQUIRE(code_of(random_attention<double>(small(Sharing::key_value, ProjectionKind::depthwise_convolution)), 12,
+                  {.order = Order::reassociated}) == ErrorCode::unsupported);
+}

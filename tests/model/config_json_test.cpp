@@ -32,13 +32,22 @@ TEST_CASE("a configuration survives JSON", "[config_json]") {
 }
 
 TEST_CASE("fields that are missing, unknown or of another type are named", "[config_json]") {
-  for (const auto& [name, value] : example().items()) {
+  const nlohmann::json whole = example();
+  for (const auto& [name, value] : whole.items()) {
     nlohmann::json without = example();
     without.erase(name);
     REQUIRE(failure_of([&] { static_cast<void>(encoder_config_from_json(without)); }).tensor() == name);
     nlohmann::json other = example();
     other[name] = nlohmann::json::object();
     REQUIRE(failure_of([&] { static_cast<void>(encoder_config_from_json(other)); }).tensor() == name);
+  }
+  for (const nlohmann::json& value : {nlohmann::json(64.9), nlohmann::json(-1), nlohmann::json(1e30)}) {
+    nlohmann::json number = example();
+    number["hidden_size"] = value;
+    REQUIRE(failure_of([&] { static_cast<void>(encoder_config_from_json(number)); }).tensor() == "hidden_size");
+    number = example();
+    number["projected_length"] = {8, value};
+    REQUIRE(failure_of([&] { static_cast<void>(encoder_config_from_json(number)); }).tensor() == "projected_length");
   }
   nlohmann::json more = example();
   more["is_decoder"] = true;

@@ -52,16 +52,19 @@ void for_each_sequence(Index sequences, const Execution& execution, const Work& 
 
 /// Backward of one attention layer over a ragged batch: adds to the gradients of its input, of its weights and of its
 /// projections. Scores, P̄ and K̄ are computed anew from x, so that nothing but x need be kept, and memory is O(n·D).
+/// Where no order is given the planner chooses one for the whole batch, by its longest sequence.
 /// @param y_gradient rows of x × D
 /// @param x_gradient rows of x × D, @param context_gradient rows of the context × context width: in self-attention the
 ///   same memory
-/// @throws Error shape_mismatch
+/// @throws Error shape_mismatch, sequence_too_long, unsupported
 template <Scalar T>
 void attention_backward(const AttentionBlock<T>& block, const LayerProjections<T>& projections,
                         const AttentionCall<T>& call, const ConstMatrixRef<T>& y_gradient, MatrixRef<T> x_gradient,
                         MatrixRef<T> context_gradient, AttentionBlock<T>& gradient,
-                        const LayerProjectionGradients<T>& projection_gradients, const Execution& execution) {
+                        const LayerProjectionGradients<T>& projection_gradients, const Execution& resources) {
+  const Execution execution{resources.pool, resources.workspace, resources.isa};  // weights that train are not rounded
   const AttentionConfig& config = block.config();
+  block.require_batches(call.x, call.queries, call.context, call.tokens);
   const AttentionWeights<T>& weights = block.weights();
   AttentionWeights<T>& to_weights = gradient.weights();
   const Index width = config.heads * config.head_width;
@@ -88,12 +91,17 @@ void attention_backward(const AttentionBlock<T>& block, const LayerProjections<T
   for (Index b = 0; b < batch; ++b) longest = std::max(longest, call.tokens.length(b));
   for (const auto* projection : projections.key) most_rows = std::max(most_rows, projection->rows());
   Order order = Order::direct;
-  ContextStreams<T> streams;
+  const ContextStreams<T> no_streams;
+  const ContextStreams<T>* its_streams = &no_streams;
   if (is_linformer) {
+    const auto heads = static_cast<std::size_t>(config.heads);
+    detail::require(projection_gradients.key.size() == heads && projection_gradients.value.size() == heads,
+                    ErrorCode::shape_mismatch, "projection gradients", "a pair for each head", "other numbers");
     order = call.order.value_or(block.plan(projections, longest, longest).order);
     if (order == Order::absorbed) order = Order::reassociated;
-    streams.assign(order, projections, config.context_width, config.head_width);
+    its_streams = &block.streams(projections, order, execution.workspace);
   }
+  const ContextStreams<T>& streams = *its_streams;
   const bool has_token_keys = order == Order::direct;
   const Index token_rows = has_token_keys ? call.context.rows() : 0;
   auto token_keys = matrix(token_rows, width), token_values = matrix(token_rows, width);

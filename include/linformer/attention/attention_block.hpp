@@ -151,12 +151,8 @@ class AttentionBlock {
   void forward(const LayerProjections<T>& projections, const ConstMatrixRef<T>& x, const BatchLayout& x_layout,
                const ConstMatrixRef<T>& context, const BatchLayout& context_layout, MatrixRef<T> y,
                const ForwardOptions<T>& options) const {
+    require_batches(x, x_layout, context, context_layout);
     check(x, x_layout.rows(), context, context_layout.rows(), y);
-    detail::require(
-        x_layout.sequences() == context_layout.sequences(), ErrorCode::shape_mismatch, "context",
-        [&] { return std::to_string(x_layout.sequences()) + " sequences"; },
-        [&] { return std::to_string(context_layout.sequences()); });
-    for (Index b = 0; b < context_layout.sequences(); ++b) require_length(context_layout.positions(b));
     forward_sequences(
         projections, x_layout.sequences(),
         [&](Index b) -> Sequence {
@@ -165,6 +161,34 @@ class AttentionBlock {
                   y.middleRows(x_layout.offset(b), x_layout.length(b))};
         },
         options);
+  }
+
+  /// @throws Error shape_mismatch or sequence_too_long unless x and a context are batches that a call can take
+  void require_batches(const ConstMatrixRef<T>& x, const BatchLayout& x_layout, const ConstMatrixRef<T>& context,
+                       const BatchLayout& context_layout) const {
+    require_configured();
+    detail::require_shape("x", x.rows(), x.cols(), x_layout.rows(), config_.model_width);
+    detail::require_shape("context", context.rows(), context.cols(), context_layout.rows(), config_.context_width);
+    detail::require(
+        x_layout.sequences() == context_layout.sequences(), ErrorCode::shape_mismatch, "context",
+        [&] { return std::to_string(x_layout.sequences()) + " sequences"; },
+        [&] { return std::to_string(context_layout.sequences()); });
+    for (Index b = 0; b < context_layout.sequences(); ++b) require_length(context_layout.positions(b));
+  }
+
+  /// The streams of a layer in an order, kept in the workspace. @throws Error unsupported if a projection does not
+  ///   commute and the order needs it; shape_mismatch for projections of another layer
+  [[nodiscard]] const ContextStreams<T>& streams(const LayerProjections<T>& projections, Order order,
+                                                 Workspace& workspace) const {
+    detail::require(config_.mechanism == Mechanism::linformer, ErrorCode::unsupported, "projected context",
+                    "Mechanism::linformer", "softmax attention, which keeps every token");
+    check(projections);
+    detail::require(order == Order::direct || commutes(projections), ErrorCode::unsupported, "order",
+                    "Order::direct, as this projection does not commute with features",
+                    order == Order::absorbed ? "Order::absorbed" : "Order::reassociated");
+    auto& result = workspace.template kept<ContextStreams<T>>();
+    result.assign(order, projections, config_.context_width, config_.head_width);
+    return result;
   }
 
  private:
@@ -269,20 +293,6 @@ class AttentionBlock {
       count += is_new ? 1 : 0;
     }
     return count;
-  }
-
-  /// The streams of a layer, kept in the workspace. @throws Error unsupported
-  [[nodiscard]] const ContextStreams<T>& streams(const LayerProjections<T>& projections, Order order,
-                                                 Workspace& workspace) const {
-    detail::require(config_.mechanism == Mechanism::linformer, ErrorCode::unsupported, "projected context",
-                    "Mechanism::linformer", "softmax attention, which keeps every token");
-    check(projections);
-    detail::require(order == Order::direct || commutes(projections), ErrorCode::unsupported, "order",
-                    "Order::direct, as this projection does not commute with features",
-                    order == Order::absorbed ? "Order::absorbed" : "Order::reassociated");
-    auto& result = workspace.template kept<ContextStreams<T>>();
-    result.assign(order, projections, config_.context_width, config_.head_width);
-    return result;
   }
 
   /// A layer made by default cannot be called.

@@ -22,8 +22,8 @@ class KeysValues {
     std::vector<T> score_bias;   ///< added to the scores; empty for none
 
     [[nodiscard]] Index column(Index row) const { return columns[static_cast<std::size_t>(row)]; }
-    [[nodiscard]] std::span<const Index> columns_of(Index first, Index count) const {
-      return std::span(columns).subspan(static_cast<std::size_t>(first), static_cast<std::size_t>(count));
+    [[nodiscard]] std::span<const Index> columns_of(Index row, Index count) const {
+      return std::span(columns).subspan(static_cast<std::size_t>(row), static_cast<std::size_t>(count));
     }
   };
 

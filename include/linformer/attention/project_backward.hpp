@@ -220,10 +220,18 @@ void project_backward(std::span<const ProjectedSequence<T>> sequences, const Con
     if (begin == end) return;
     for (std::size_t i = 0; i < streams.streams().size(); ++i) {
       const Stream& stream = streams.streams()[i];
+      // Maxima are taken of these very features: those of forward may differ in the last bit, and none would match.
+      const Workspace::Scope scope(compute.workspace);
+      const bool by_maximum = stream.projection->reduction() == Reduction::maximum;
+      auto maxima = compute.workspace.matrix<T>(by_maximum ? stream.projection->rows() : 0, stream.columns);
+      if (by_maximum) {
+        maxima.setConstant(ProjectedSum<T>::identity(Reduction::maximum));
+        stream.projection->accumulate(its.tokens, features(stream, its.first_row, its.tokens.count), maxima, nullptr,
+                                      compute);
+      }
       features_backward<T>(*stream.projection, its.tokens.slice(begin, end - begin),
-                           features(stream, its.first_row + begin, end - begin), its.gradient->sums[i],
-                           its.context->sums()[i].sum(), features_gradient(stream, its.first_row + begin, end - begin),
-                           compute);
+                           features(stream, its.first_row + begin, end - begin), its.gradient->sums[i], maxima,
+                           features_gradient(stream, its.first_row + begin, end - begin), compute);
     }
   });
 }

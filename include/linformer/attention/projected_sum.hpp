@@ -47,8 +47,7 @@ class ProjectedSum {
   [[nodiscard]] Index rows() const { return sum_.rows(); }
   [[nodiscard]] Index width() const { return sum_.cols(); }
   [[nodiscard]] Reduction reduction() const { return reduction_; }
-  /// What was seen so far, k × c: maxima as they are, sums without the error carried along.
-  [[nodiscard]] const Matrix<T>& sum() const { return sum_; }
+
   /// Tokens that reached each row.
   [[nodiscard]] const Counts& counts() const { return counts_; }
 

@@ -2,11 +2,16 @@
 
 #include <linformer/model/config.hpp>
 
+#include <algorithm>
 #include <array>
+#include <concepts>
+#include <cstdint>
+#include <limits>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 namespace linformer::inline LINFORMER_ABI {
 
@@ -59,6 +64,18 @@ class FieldReader {
   void take(const char* name, Value& value) {
     const auto found = object_.find(name);
     require(found != object_.end(), ErrorCode::invalid_configuration, name, "a field of the configuration", "none");
+    if constexpr (std::same_as<Value, Index> || std::same_as<Value, std::vector<Index>>) {
+      const auto is_index = [](const nlohmann::json& each) {  // written as unsigned or not, by its reader or by us
+        if (each.is_number_unsigned()) {
+          return each.get<std::uint64_t>() <= static_cast<std::uint64_t>(std::numeric_limits<Index>::max());
+        }
+        return each.is_number_integer() && each.get<Index>() >= 0;
+      };
+      const bool fits = std::same_as<Value, Index>
+                            ? is_index(*found)
+                            : found->is_array() && std::all_of(found->begin(), found->end(), is_index);
+      require(fits, ErrorCode::invalid_configuration, name, "whole numbers of at least 0", found->dump().substr(0, 80));
+    }
     try {
       value = found->get<Value>();
     } catch (const nlohmann::json::exception&) {

@@ -56,7 +56,7 @@ void add_rows(const ConstMatrixRef<T>& from, MatrixRef<T> to, const Execution& e
 template <Scalar T>
 class EncoderLayer {
  public:
-  /// @param config resolved, @param stream where initial weights come from
+  /// @param config resolved; @param seed of W_Q … W_O; the encoder draws all weights anew
   EncoderLayer(const EncoderConfig& config, std::uint64_t seed)
       : config_(config),
         attention_(attention_config(config), seed),
@@ -113,7 +113,8 @@ class EncoderLayer {
     if (cache != nullptr) active = inner;
     MatrixRef<T> activated = cache != nullptr ? MatrixRef<T>(active) : MatrixRef<T>(inner);
     activate(activated, execution);
-    auto result = keep(&Cache::feed_forward_sum, width);
+    auto result =
+        config_.pre_norm ? execution.workspace.template matrix<T>(rows, width) : keep(&Cache::feed_forward_sum, width);
     linear_forward<T>(output_, activated, result, execution);
     detail::apply_dropout<T>(call, site + static_cast<std::uint64_t>(detail::DropoutSite::feed_forward_output),
                              config_.dropout, result, execution);

@@ -8,7 +8,7 @@ namespace linformer::inline LINFORMER_ABI {
 
 namespace detail {
 
-/// Some rows of a matrix, and back.
+/// Some rows of a matrix.
 template <Scalar T>
 void gather_rows(const ConstMatrixRef<T>& from, std::span<const Index> rows, MatrixRef<T> to) {
   for (std::size_t i = 0; i < rows.size(); ++i) to.row(static_cast<Index>(i)) = from.row(rows[i]);
