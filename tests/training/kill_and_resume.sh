@@ -5,12 +5,12 @@ set -euo pipefail
 pretrain=$1 source=$4 folder=$5
 rm -rf "$folder" && mkdir -p "$folder"
 
-run() { # run <output> <threads>
-  "$pretrain" "$source/LICENSE" "$source/CONTRIBUTING.md" --steps 60 --length 64 --projected-length 16 --batch 8 \
+run() { # run <output> <threads>; in a subshell, whose number is then the program's
+  exec "$pretrain" "$source/LICENSE" "$source/CONTRIBUTING.md" --steps 60 --length 64 --projected-length 16 --batch 8 \
     --warmup 5 --save-every 7 --threads "$2" --output "$1"
 }
 
-run "$folder/whole" 1 >"$folder/whole.txt" 2>&1
+(run "$folder/whole" 1) >"$folder/whole.txt" 2>&1
 
 kills=0
 for attempt in $(seq 1 200); do
@@ -34,7 +34,7 @@ pid=$!
 until [ -s "$folder/stopped/log.jsonl" ] || ! kill -0 "$pid" 2>/dev/null; do sleep 0.01; done
 kill -INT "$pid" 2>/dev/null || true
 wait "$pid" || [ $? -eq 130 ]
-run "$folder/stopped" 2 >>"$folder/stopped.txt" 2>&1
+(run "$folder/stopped" 2) >>"$folder/stopped.txt" 2>&1
 cmp "$folder/whole/model.safetensors" "$folder/stopped/model.safetensors"
 
 # Another setting is refused, and the run that was there stays.
