@@ -3,6 +3,7 @@
 // Text to tokens, and readers of data sets. Needs nothing of the layers; SentencePiece is a component of its own:
 // linformer/text/sentencepiece_tokenizer.hpp, target linformer::sentencepiece.
 
+#include <linformer/core/utf8.hpp>
 #include <linformer/text/byte_tokenizer.hpp>
 #include <linformer/text/dataset.hpp>
 #include <linformer/text/documents.hpp>
@@ -13,4 +14,3 @@
 #include <linformer/text/read_report.hpp>
 #include <linformer/text/table.hpp>
 #include <linformer/text/tokenizer.hpp>
-#include <linformer/core/utf8.hpp>

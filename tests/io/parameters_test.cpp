@@ -2,8 +2,8 @@
 
 #include <linformer/nn/linear.hpp>
 
-#include "support/temporary_folder.hpp"
 #include "support/catch.hpp"
+#include "support/temporary_folder.hpp"
 
 #include <string>
 #include <vector>

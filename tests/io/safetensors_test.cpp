@@ -1,8 +1,8 @@
 #include <linformer/io/safetensors.hpp>
 
 #include "io/safetensors_bytes.hpp"
-#include "support/temporary_folder.hpp"
 #include "support/catch.hpp"
+#include "support/temporary_folder.hpp"
 
 #include <cstdlib>
 #include <string>

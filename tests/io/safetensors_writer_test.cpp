@@ -2,8 +2,8 @@
 #include <linformer/io/safetensors_writer.hpp>
 
 #include "io/safetensors_bytes.hpp"
-#include "support/temporary_folder.hpp"
 #include "support/catch.hpp"
+#include "support/temporary_folder.hpp"
 
 #include <array>
 #include <cstdint>

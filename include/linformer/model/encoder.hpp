@@ -211,7 +211,8 @@ class Encoder {
     sinusoids_.resize(config_.sequence_length, config_.model_width);
     for (Index position = 0; position < sinusoids_.rows(); ++position) {
       for (Index j = 0; j < sinusoids_.cols(); ++j) {
-        const double exponent = static_cast<double>(j / 2 * 2) / static_cast<double>(config_.model_width);
+        const Index even = j - j % 2;
+        const double exponent = static_cast<double>(even) / static_cast<double>(config_.model_width);
         const double angle = static_cast<double>(position) / std::pow(10000.0, exponent);
         sinusoids_(position, j) = static_cast<T>(j % 2 == 0 ? std::sin(angle) : std::cos(angle));
       }
