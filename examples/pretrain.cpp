@@ -27,7 +27,7 @@ using namespace linformer;
 struct Options {
   std::vector<std::string> files;
   std::string validation, output = "pretrained", preset = "tiny", mechanism = "linformer", sharing = "key_value";
-  Index vocabulary = 0, length = 256, projected_length = 64, batch = 16, threads = 2;
+  Index vocabulary = 0, layers = 0, width = 0, heads = 0, length = 256, projected_length = 64, batch = 16, threads = 2;
   std::int64_t steps = 1000, warmup = 100, save_every = 200, evaluate_every = 200;
   double learning_rate = 1e-3, dropout = 0.1;
   std::uint64_t seed = 1;
@@ -51,6 +51,9 @@ EncoderConfig encoder_config(const Options& options, Index vocabulary) {
   const std::map<std::string, EncoderConfig> sizes{
       {"tiny", presets::tiny()}, {"small", presets::small()}, {"base", presets::base()}};
   EncoderConfig config = sizes.at(options.preset);
+  if (options.layers != 0) config.layers = options.layers;
+  if (options.width != 0) config.model_width = options.width;
+  if (options.heads != 0) config.heads = options.heads;
   config.vocabulary_size = vocabulary;
   config.sequence_length = options.length;
   config.projected_length = options.projected_length;
@@ -210,6 +213,9 @@ int main(int argc, char** argv) {
   app.add_option("--validation", options.validation, "text that is not trained on")->check(CLI::ExistingFile);
   app.add_option("--output", options.output, "folder for the checkpoint, the model and the log");
   app.add_option("--preset", options.preset, "size")->check(CLI::IsMember({"tiny", "small", "base"}));
+  app.add_option("--layers", options.layers, "layers; 0: the preset's")->check(CLI::NonNegativeNumber);
+  app.add_option("--width", options.width, "model width; 0: the preset's")->check(CLI::NonNegativeNumber);
+  app.add_option("--heads", options.heads, "heads; 0: the preset's")->check(CLI::NonNegativeNumber);
   app.add_option("--mechanism", options.mechanism, "attention")->check(CLI::IsMember({"linformer", "softmax"}));
   app.add_option("--sharing", options.sharing, "sharing of E and F")
       ->check(CLI::IsMember({"none", "headwise", "key_value", "layerwise"}));
