@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Tables and plots of attention_benchmark's JSON: scripts/report.py JSON… [--output DIR]
+"""Tables and plots of attention_benchmark's or encoder_benchmark's JSON: scripts/report.py JSON… [--output DIR]
 
 Prints the comparison in the form of the Linformer paper's Table 3, the paper's own figures beside ours, and the growth
 exponents. With --output, writes report.md, and time and memory against n as SVG and PNG (these need matplotlib).
@@ -35,6 +35,12 @@ holds the n × n scores of one head at a time: this favours the baseline in memo
 Memory is the high-water mark of what a call with fresh scratch memory allocates; input, output and weights (E and F
 among them, k × n each) are not in it. Where there was one repetition, it was one cold call, which favours Linformer by
 the few per cent that first touching new memory takes. {BELOW} marks a speedup that does not exceed the paper's."""
+DIFFERENCES_OF_ENCODER = f"""\
+The paper times a whole model on a 16 GiB V100 GPU, with the largest batch that fits, and gives memory as the ratio of
+those batches. Here it is a whole encoder on a CPU, one sequence at a time. Memory is the high-water mark of what the
+first call allocates; weights, their gradients and moments are not in it. {BELOW} marks a speedup that does not exceed
+the paper's: in a whole model the feed-forward layers, whose cost no attention changes, count on both sides, the more the
+wider the model is beside n."""
 
 
 class Cell:
@@ -60,7 +66,7 @@ class Results:
     def __init__(self, paths):
         runs = [json.loads(path.read_text(encoding="utf-8")) for path in paths]
         self.context = runs[0]["context"]
-        for key in ("cpu", "compiler", "threads", "model_width", "heads", "projection", "order"):
+        for key in ("cpu", "compiler", "threads", "model_width", "heads", "projection", "order", "subject"):
             if any(run["context"].get(key) != self.context.get(key) for run in runs):
                 sys.exit(f"report.py: {key} differs between the files, so their runs cannot be put together")
         self.series = {}  # (mechanism, sharing or None, k or None) -> {n: Cell}
@@ -208,8 +214,8 @@ def threads(context):
 def report(results):
     context = results.context
     parts = ["# Linformer against softmax attention\n",
-             f"{context['cpu']}, {threads(context)}, {context['scalar']}, D = {context['model_width']}, "
-             f"h = {context['heads']}, {context['projection']} projection, order {context['order']}. Multiply-add peak "
+             f"{context.get('subject', 'One attention layer').capitalize()}. {context['cpu']}, {threads(context)}, "
+             f"{context['scalar']}, D = {context['model_width']}, h = {context['heads']}, {context['projection']} projection, order {context['order']}. Multiply-add peak "
              f"measured in the same run: {float(context['peak_gflops']):.0f} GFLOP/s. {context['compiler']}, "
              f"Eigen {context['eigen']} ({context['instruction_sets']}). {context['date']}.\n"]
     if results.cpu_share < 0.9:
@@ -218,10 +224,10 @@ def report(results):
     parts.append("## In the form of the paper's Table 3\n")
     for sharing in results.sharings:
         parts += ratio_tables(results, sharing)
-    parts += [DIFFERENCES + "\n", "## Growth in n\n", "An exponent of 1 is O(n), of 2 O(n²). Times are the best "
+    parts += [(DIFFERENCES_OF_ENCODER if "subject" in context else DIFFERENCES) + "\n", "## Growth in n\n", "An exponent of 1 is O(n), of 2 O(n²). Times are the best "
               "repetition's.\n", exponent_table(results) + "\n", "## Measured\n", measured_table(results) + "\n"]
     tiled = results.baseline("softmax_tiled").get(4096)
-    if tiled:
+    if tiled and "subject" not in context:
         rate = 4 * 4096**2 * int(context["model_width"]) / tiled.best / 1e9
         parts.append(f"Tiled softmax at n = 4,096, its 4·n²·D operations alone counted: {rate:.0f} GFLOP/s, "
                      f"{100 * rate / float(context['peak_gflops']):.0f} % of the multiply-add peak.\n")
@@ -282,14 +288,15 @@ def plot(results, matplotlib, pyplot, directory, name, quantity, value, unit_tex
                       color="#80868b", fontsize=9, annotation_clip=False)
     axes.set_ylim(low, high)
     context = results.context
-    axes.set_title(f"{quantity} of attention against sequence length", loc="left", fontsize=14, fontweight="bold",
+    of = "an encoder" if "subject" in context else "attention"
+    axes.set_title(f"{quantity} of {of} against sequence length", loc="left", fontsize=14, fontweight="bold",
                    pad=26)
-    axes.text(0, 1.025, f"one layer, D = {context['model_width']}, h = {context['heads']}, fp32, "
+    axes.text(0, 1.025, f"{context.get('subject', 'one layer')}, D = {context['model_width']}, h = {context['heads']}, fp32, "
               f"{threads(context)} of {context['cpu']}"
               + (f", {in_words(results.sharings[0])} sharing" if len(results.sharings) == 1 else ""),
               transform=axes.transAxes, color="#5f6368", fontsize=10)
     axes.set_xlabel("sequence length n (tokens)")
-    axes.set_ylabel(f"{quantity.lower()} of a forward call")
+    axes.set_ylabel(f"{quantity.lower()} of a {'call' if 'subject' in context else 'forward call'}")
     axes.grid(which="major", color="#e4e6e9", linewidth=0.8)
     axes.set_axisbelow(True)
     for side in ("top", "right"):
