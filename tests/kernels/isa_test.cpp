@@ -10,8 +10,11 @@ using namespace linformer;
 
 namespace {
 
-constexpr std::pair<std::string_view, Isa> names[] = {
-    {"eigen", Isa::eigen}, {"avx2", Isa::avx2}, {"avx512", Isa::avx512}, {"avx512_bf16", Isa::avx512_bf16}};
+constexpr std::pair<std::string_view, Isa> names[] = {{"eigen", Isa::eigen},
+                                                      {"avx2", Isa::avx2},
+                                                      {"avx512", Isa::avx512},
+                                                      {"avx512_bf16", Isa::avx512_bf16},
+                                                      {"neon", Isa::neon}};
 
 }  // namespace
 
@@ -23,6 +26,8 @@ TEST_CASE("every machine runs the plain path, and AVX-512 only beside AVX2", "[i
   CHECK(is_supported(Isa::avx512));  // or this program would not run
 #elif defined(__AVX2__) && defined(__FMA__)
   CHECK(is_supported(Isa::avx2));
+#elif defined(__aarch64__)
+  CHECK(is_supported(Isa::neon));
 #endif
 }
 
@@ -52,7 +57,7 @@ TEST_CASE("an unknown path is an error that lists the known ones", "[isa]") {
       FAIL_CHECK("nothing was thrown");
     } catch (const Error& error) {
       CHECK(error.code() == ErrorCode::invalid_configuration);
-      CHECK(error.expected() == "eigen, avx2, avx512 or avx512_bf16");
+      CHECK(error.expected() == "eigen, avx2, avx512, avx512_bf16 or neon");
       CHECK(error.actual() == name);
     }
   }

@@ -14,6 +14,7 @@ enum class Isa {
   avx2,         ///< AVX2 and FMA, for `float`; other scalars take Eigen
   avx512,       ///< AVX-512 F, BW, DQ and VL, for `float`; other scalars take Eigen
   avx512_bf16,  ///< the same with AVX-512 BF16, for products of bf16
+  neon,         ///< Advanced SIMD of AArch64, for `float`; other scalars take Eigen
 };
 
 /// Whether this processor and operating system run a path.
@@ -30,20 +31,27 @@ enum class Isa {
              __builtin_cpu_supports("avx512vl") != 0;
     case Isa::avx512_bf16:
       return is_supported(Isa::avx512) && __builtin_cpu_supports("avx512bf16") != 0;
+    case Isa::neon:
+      return false;
   }
   return false;
+#elif defined(__aarch64__)
+  return isa == Isa::eigen || isa == Isa::neon;  // every AArch64 has it
 #else
   return isa == Isa::eigen;
 #endif
 }
 
 /// The paths by name.
-inline constexpr std::pair<std::string_view, Isa> isa_names[] = {
-    {"eigen", Isa::eigen}, {"avx2", Isa::avx2}, {"avx512", Isa::avx512}, {"avx512_bf16", Isa::avx512_bf16}};
+inline constexpr std::pair<std::string_view, Isa> isa_names[] = {{"eigen", Isa::eigen},
+                                                                 {"avx2", Isa::avx2},
+                                                                 {"avx512", Isa::avx512},
+                                                                 {"avx512_bf16", Isa::avx512_bf16},
+                                                                 {"neon", Isa::neon}};
 
 [[nodiscard]] constexpr std::string_view name_of(Isa isa) { return isa_names[static_cast<int>(isa)].first; }
 
-/// The path of a name: eigen, avx2, avx512 or avx512_bf16.
+/// The path of a name: eigen, avx2, avx512, avx512_bf16 or neon.
 /// @throws Error invalid_configuration if the name is unknown, unsupported if this machine lacks the instruction set
 [[nodiscard]] inline Isa isa_named(std::string_view name) {
   for (const auto& [known, isa] : isa_names) {
@@ -52,7 +60,7 @@ inline constexpr std::pair<std::string_view, Isa> isa_names[] = {
                     name);
     return isa;
   }
-  throw Error(ErrorCode::invalid_configuration, "LINFORMER_ISA", "eigen, avx2, avx512 or avx512_bf16",
+  throw Error(ErrorCode::invalid_configuration, "LINFORMER_ISA", "eigen, avx2, avx512, avx512_bf16 or neon",
               std::string(name));
 }
 
@@ -61,7 +69,7 @@ inline constexpr std::pair<std::string_view, Isa> isa_names[] = {
 [[nodiscard]] inline Isa default_isa() {
   static const Isa isa = [] {
     if (const char* name = std::getenv("LINFORMER_ISA")) return isa_named(name);
-    for (const Isa widest : {Isa::avx512_bf16, Isa::avx512, Isa::avx2}) {
+    for (const Isa widest : {Isa::neon, Isa::avx512_bf16, Isa::avx512, Isa::avx2}) {
       if (is_supported(widest)) return widest;
     }
     return Isa::eigen;

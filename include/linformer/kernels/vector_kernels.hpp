@@ -3,10 +3,11 @@
 #include <linformer/kernels/isa.hpp>
 #include <linformer/kernels/product_terms.hpp>
 
-// The kernels of vector/, compiled once for each instruction set by regions of target attributes, so that no
-// flag is needed and the processor decides at run time. Where the compiler knows no such region there are none.
+// The kernels of vector/. On x86-64 they are compiled once for each instruction set by regions of target attributes, so
+// that no flag is needed and the processor decides at run time; AArch64 has one set, which every processor of it runs.
+// Where the compiler knows no such region there are none.
 
-#if defined(__x86_64__) && defined(__GNUC__) && defined(__has_builtin)
+#if (defined(__x86_64__) || defined(__aarch64__)) && defined(__GNUC__) && defined(__has_builtin)
 #if __has_builtin(__builtin_shufflevector)  // GCC from 12 on, Clang
 #define LINFORMER_HAS_VECTOR_KERNELS 1
 #endif
@@ -17,7 +18,11 @@
 
 #if LINFORMER_HAS_VECTOR_KERNELS
 
+#ifdef __x86_64__
 #include <immintrin.h>
+#else
+#include <arm_neon.h>
+#endif
 
 namespace linformer::inline LINFORMER_ABI::detail {
 
@@ -53,6 +58,10 @@ struct VectorKernels {
 };
 
 }  // namespace linformer::inline LINFORMER_ABI::detail
+
+#ifdef __x86_64__
+
+#define LINFORMER_VECTOR_REGISTER "+v"
 
 namespace linformer::inline LINFORMER_ABI::avx2 {
 
@@ -136,13 +145,44 @@ namespace linformer::inline LINFORMER_ABI::avx512_bf16 {
 #undef LINFORMER_TILE_DEPTH
 #undef LINFORMER_MULTIPLY_ADD
 #undef LINFORMER_MULTIPLY_EVEN
+#undef LINFORMER_VECTOR_REGISTER
+
+#else  // AArch64
+
+namespace linformer::inline LINFORMER_ABI::neon {
+
+#define LINFORMER_LANES 4
+#define LINFORMER_TILE_ROWS 8  // of 32 registers
+#define LINFORMER_TILE_DEPTH 256
+#define LINFORMER_VECTOR_REGISTER "+w"
+#define LINFORMER_MULTIPLY_ADD(a, b, c)                                                                       \
+  __builtin_bit_cast(Lanes, vfmaq_f32(__builtin_bit_cast(float32x4_t, c), __builtin_bit_cast(float32x4_t, a), \
+                                      __builtin_bit_cast(float32x4_t, b)))
+#define LINFORMER_MULTIPLY_EVEN(a, b)                                                   \
+  __builtin_bit_cast(WideLanes, vmull_u32(vmovn_u64(__builtin_bit_cast(uint64x2_t, a)), \
+                                          vmovn_u64(__builtin_bit_cast(uint64x2_t, b))))
+#include <linformer/kernels/vector/kernels.inl>
+#undef LINFORMER_LANES
+#undef LINFORMER_TILE_ROWS
+#undef LINFORMER_TILE_DEPTH
+#undef LINFORMER_VECTOR_REGISTER
+#undef LINFORMER_MULTIPLY_ADD
+#undef LINFORMER_MULTIPLY_EVEN
+
+}  // namespace linformer::inline LINFORMER_ABI::neon
+
+#endif
 
 namespace linformer::inline LINFORMER_ABI::detail {
 
 /// The kernels of a path other than Isa::eigen.
-[[nodiscard]] inline const VectorKernels& vector_kernels(Isa isa) {
+[[nodiscard]] inline const VectorKernels& vector_kernels([[maybe_unused]] Isa isa) {
+#ifdef __x86_64__
   static constexpr const VectorKernels* kernels[] = {&avx2::kernels, &avx512::kernels, &avx512_bf16::kernels};
   return *kernels[static_cast<int>(isa) - static_cast<int>(Isa::avx2)];
+#else
+  return neon::kernels;
+#endif
 }
 
 }  // namespace linformer::inline LINFORMER_ABI::detail

@@ -26,7 +26,7 @@ inline void store_first(float* to, Index count, Lanes value) {
 }
 /// Keeps a value in a register. GCC, where it compiles for AMD's processors, would load it again for each use.
 inline Lanes in_register(Lanes value) {
-  asm("" : "+v"(value));  // NOLINT(hicpp-no-assembler)
+  asm("" : LINFORMER_VECTOR_REGISTER(value));  // NOLINT(hicpp-no-assembler)
   return value;
 }
 /// a·b + c, rounded once. Not written as such: GCC would split it in two where it compiles for AMD's processors.
