@@ -24,6 +24,13 @@ class AnyTokenizer {
     return std::filesystem::exists(file) ? of_file(file) : AnyTokenizer();
   }
 
+  /// The tokenizer of a run's folder, trained on the run's files first where the run is new and asks for a vocabulary.
+  static AnyTokenizer of_run(const std::string& folder, const std::vector<std::string>& files,
+                             linformer::Index vocabulary, bool new_run) {
+    const bool there = std::filesystem::exists(std::filesystem::path(folder) / file_name);
+    return vocabulary != 0 && new_run && !there ? train(files, vocabulary, folder) : of_folder(folder);
+  }
+
   /// Trains a SentencePiece model on files and keeps it in a folder.
   static AnyTokenizer train(const std::vector<std::string>& files, linformer::Index vocabulary,
                             const std::string& folder) {

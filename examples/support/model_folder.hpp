@@ -6,14 +6,11 @@
 #include <linformer/model/sequence_classifier.hpp>
 #include <linformer/text/tokenizer.hpp>
 
-#include <atomic>
-#include <csignal>
 #include <filesystem>
-#include <fstream>
 #include <string>
 #include <vector>
 
-// What the training programs share: folders that hold a model, and how a run is stopped.
+// Folders that hold a model.
 
 /// @throws linformer::Error malformed_input naming the file
 inline nlohmann::json read_json(const std::string& path) {
@@ -22,15 +19,11 @@ inline nlohmann::json read_json(const std::string& path) {
   return json;
 }
 
-/// Lines of a JSON-lines log up to a step: what a killed run wrote beyond its checkpoint is written again.
-inline void keep_log_until(const std::string& path, std::uint64_t steps) {
-  std::ifstream in(path);
-  std::string kept;
-  for (std::string line; std::getline(in, line);) {
-    const auto entry = nlohmann::json::parse(line, nullptr, /*allow_exceptions=*/false);
-    if (entry.is_object() && entry.value("step", std::uint64_t{0}) <= steps) kept += line + "\n";
-  }
-  linformer::write_file(path, kept);
+/// Tokens of each sequence.
+inline std::vector<linformer::Index> lengths_of(const std::vector<std::vector<linformer::TokenId>>& sequences) {
+  std::vector<linformer::Index> lengths;
+  for (const auto& sequence : sequences) lengths.push_back(static_cast<linformer::Index>(sequence.size()));
+  return lengths;
 }
 
 /// What a run was trained on, in a few letters: a run that goes on must find the same.
@@ -80,11 +73,3 @@ struct ClassifierSettings {
   static constexpr linformer::detail::EnumNames<linformer::Pooling, 2> pooling_names{
       {{"first_token", linformer::Pooling::first_token}, {"mean", linformer::Pooling::mean}}};
 };
-
-inline std::atomic<bool> interrupted{false};
-
-/// Ctrl-C and a terminating signal end a run after its step.
-inline void stop_on_signals() {
-  std::signal(SIGINT, [](int) { interrupted = true; });
-  std::signal(SIGTERM, [](int) { interrupted = true; });
-}

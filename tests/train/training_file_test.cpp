@@ -58,6 +58,19 @@ TEST_CASE("a run that was saved goes on bit for bit", "[training_file]") {
   REQUIRE(values_of_model(second) == values_of_model(whole));
 }
 
+TEST_CASE("further entries stand beside the settings and the steps", "[training_file]") {
+  const TemporaryFolder folder;
+  Model model(small(), 1);
+  Trainer<float, Model> trainer(model, {});
+  take_steps(model, trainer, 2);
+  save_training(folder.file("state"), model, trainer.optimizer(), "these", {{"best", "0.5"}, {"steps", "7"}});
+  const SafetensorsFile file = SafetensorsFile::open(folder.file("state"));
+  using Entries = std::map<std::string, std::string>;
+  REQUIRE(file.metadata() == Entries{{"best", "0.5"}, {"settings", "these"}, {"steps", "2"}});
+  load_training(file, model, trainer.optimizer(), "these");
+  REQUIRE(trainer.steps() == 2);
+}
+
 TEST_CASE("a training file of other settings or another model is refused, and nothing changes", "[training_file]") {
   const TemporaryFolder folder;
   Model model(small(), 1);

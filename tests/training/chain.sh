@@ -24,3 +24,45 @@ cat "$folder/labels.jsonl"
 # From a file, too, and whatever the batch.
 printf 'number 8 is fine and good\nnumber 9 is poor and bad\n' >"$folder/lines.txt"
 "$classify" "$folder/finetuned" "$folder/lines.txt" --batch 1 | cmp - "$folder/labels.jsonl"
+
+# How good it is stands in scores.json; the two rows are told apart.
+grep -q '"accuracy": 1.0' "$folder/finetuned/scores.json"
+grep -q '"rows": 2' "$folder/finetuned/scores.json"
+
+# A loss that is no number ends a run, and the checkpoint before it stays.
+if "$finetune" "$folder/pretrained" "$folder/train.tsv" --steps 40 --learning-rate 1e30 --warmup 0.2 --save-every 1 \
+  --batch 16 --output "$folder/diverged" >"$folder/diverged.txt" 2>&1; then
+  echo "a loss that is not finite went unnoticed" && exit 1
+fi
+cat "$folder/diverged.txt"
+grep -q "loss at step [0-9]*: expected finite" "$folder/diverged.txt"
+grep -q "training.safetensors holds the run after step [0-9]" "$folder/diverged.txt"
+[ ! -e "$folder/diverged/model.safetensors" ]
+
+# What cannot be is said before anything is computed.
+refuse() { # refuse <pattern> <arguments of finetune>
+  if "$finetune" "$folder/pretrained" "${@:2}" --output "$folder/refused" >"$folder/refused.txt" 2>&1; then
+    echo "accepted: ${*:2}" && exit 1
+  fi
+  grep -q "$1" "$folder/refused.txt" || { cat "$folder/refused.txt" && exit 1; }
+}
+printf 'sentence\tlabel\n' >"$folder/empty.tsv"
+refuse "one column 'text', got 'sentence', 'label'" "$folder/train.tsv" --text text
+refuse "empty.tsv: expected a row" "$folder/train.tsv" --validation "$folder/empty.tsv"
+refuse "nowhere.tsv" "$folder/nowhere.tsv"
+refuse "patience: expected validation" "$folder/train.tsv" --patience 2
+refuse "'balanced' or 2 numbers" "$folder/train.tsv" --class-weights 1 2 3
+refuse "pos/ and neg/" "$source"
+
+# IMDB's folders, together with a table, from nothing; and a second run of the same command says the same again.
+mkdir -p "$folder/imdb/pos" "$folder/imdb/neg"
+for i in $(seq 0 19); do
+  echo "number $i is fine and good" >"$folder/imdb/pos/${i}_9.txt"
+  echo "number $i is poor and bad" >"$folder/imdb/neg/${i}_2.txt"
+done
+for attempt in 1 2; do
+  "$finetune" "$folder/pretrained" "$folder/imdb" "$folder/train.tsv" --validation "$folder/imdb" --from-scratch \
+    --labels 0 1 --steps 20 --batch 16 --output "$folder/imdb_tuned" | tee "$folder/imdb.txt"
+  grep -q "imdb: 40 rows" "$folder/imdb.txt"
+done
+grep -q "Goes on at step 20" "$folder/imdb.txt"

@@ -29,12 +29,14 @@ struct TrainingState {
 /// Writes what a run needs to go on bit for bit to one safetensors file, atomically: weights, moments, steps taken.
 /// Draws need nothing: each is a function of seed, step and place.
 /// @param settings kept beside them as the entry "settings", for the caller to compare
+/// @param more further entries of the file's metadata, such as the best value so far; not "settings" or "steps"
 /// @throws as `save_parameters`
 template <Scalar T, class Model>
-void save_training(const std::string& path, const Model& model, const AdamW<T>& optimizer,
-                   const std::string& settings) {
-  save_parameters(path, detail::TrainingState<const Model, const AdamW<T>>{model, optimizer},
-                  {{"settings", settings}, {"steps", std::to_string(optimizer.steps())}});
+void save_training(const std::string& path, const Model& model, const AdamW<T>& optimizer, const std::string& settings,
+                   std::map<std::string, std::string> more = {}) {
+  more["settings"] = settings;
+  more["steps"] = std::to_string(optimizer.steps());
+  save_parameters(path, detail::TrainingState<const Model, const AdamW<T>>{model, optimizer}, more);
 }
 
 /// Reads a training file back. @param settings must be those that it was written with
