@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what is missing for a task, and nothing else: scripts/install_dependencies.sh [TASK…]
-# Tasks: build test bench plots (these four without an argument) references clang coverage lint docs.
+# Tasks: build test bench plots (these four without an argument) references clang aarch64 coverage lint docs.
 # Where it may not install, it says what to install.
 . "$(dirname "$0")/common.sh"
 
@@ -53,6 +53,10 @@ for task in "${tasks[@]}"; do
       need python3-matplotlib python_has matplotlib
       ;;
     clang) need clang any_of clang++ ;;
+    aarch64) # the preset of that name
+      need g++-aarch64-linux-gnu any_of aarch64-linux-gnu-g++ aarch64-linux-gnu-g++-12
+      need qemu-user any_of qemu-aarch64
+      ;;
     coverage) need gcovr any_of gcovr ;;
     lint)
       need clang-format any_of clang-format
