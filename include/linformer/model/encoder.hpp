@@ -225,7 +225,7 @@ class Encoder {
     self.positions_.for_each_parameter("embeddings.position_embeddings", visitor);
     self.embedding_norm_.for_each_parameter("embeddings.LayerNorm", visitor);
     for (std::size_t layer = 0; layer < self.layers_.size(); ++layer) {
-      self.layers_[layer].for_each_parameter("encoder.layer." + std::to_string(layer), visitor);
+      self.layers_[layer].for_each_parameter(ParameterName("encoder.layer.") + std::to_string(layer), visitor);
     }
     if (self.config_.pre_norm) self.final_norm_.for_each_parameter("encoder.LayerNorm", visitor);
   }

@@ -190,11 +190,11 @@ class EncoderLayer {
   /// `attention.output.dense.weight`, `attention.output.LayerNorm.weight`, `intermediate.dense.weight`,
   /// `output.dense.weight`, `output.LayerNorm.weight`.
   template <class Visitor>
-  void for_each_parameter(const std::string& name, Visitor&& visitor) {
+  void for_each_parameter(const ParameterName& name, Visitor&& visitor) {
     visit(*this, name, visitor);
   }
   template <class Visitor>
-  void for_each_parameter(const std::string& name, Visitor&& visitor) const {
+  void for_each_parameter(const ParameterName& name, Visitor&& visitor) const {
     visit(*this, name, visitor);
   }
 
@@ -222,9 +222,9 @@ class EncoderLayer {
   }
 
   template <class Self, class Visitor>
-  static void visit(Self& self, const std::string& name, Visitor& visitor) {
-    self.attention_.for_each_parameter([&](const std::string& own, Shape shape, auto values) {
-      visitor(name + (own.starts_with("output.") ? ".attention." : ".attention.self.") + own, shape, values);
+  static void visit(Self& self, const ParameterName& name, Visitor& visitor) {
+    self.attention_.for_each_parameter([&](const ParameterName& own, Shape shape, auto values) {
+      visitor(name + (own.view().starts_with("output.") ? ".attention." : ".attention.self.") + own, shape, values);
     });
     self.attention_norm_.for_each_parameter(name + ".attention.output.LayerNorm", visitor);
     self.intermediate_.for_each_parameter(name + ".intermediate.dense", visitor);
