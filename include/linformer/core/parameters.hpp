@@ -12,8 +12,8 @@ namespace linformer::inline LINFORMER_ABI {
 using Shape = std::span<const Index>;
 
 // A class with weights has `for_each_parameter(f)`, const and not, which calls f(name, shape, values) for every
-// parameter in a fixed order: `ParameterName name`, which is a `std::string` to a visitor that takes one, `Shape shape`,
-// row-major `std::span<T>` or `std::span<const T>`.
+// parameter in a fixed order: `ParameterName name`, which is a `std::string` to a visitor that takes one, `Shape
+// shape`, row-major `std::span<T>` or `std::span<const T>`.
 
 namespace detail {
 
