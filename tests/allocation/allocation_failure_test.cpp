@@ -1,10 +1,9 @@
 #include <linformer/linformer.hpp>
 
+#include "allocation/heap.hpp"
 #include "support/catch.hpp"
 
 #include <atomic>
-#include <cstddef>
-#include <cstdlib>
 #include <functional>
 #include <memory>
 #include <new>
@@ -14,144 +13,9 @@
 #include <utility>
 #include <vector>
 
-// Every allocation of a call is made to fail in turn: the first, the second, and so on until the call succeeds. This
-// program therefore puts itself in front of glibc's allocator, and cannot run under a sanitizer, which does the same.
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define ALLOCATOR_IS_TAKEN 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) || __has_feature(memory_sanitizer)
-#define ALLOCATOR_IS_TAKEN 1
-#endif
-#endif
+// Every allocation of a call is made to fail in turn: the first, the second, and so on until the call succeeds.
 
-#if defined(__GLIBC__) && !defined(ALLOCATOR_IS_TAKEN)
-
-#include <malloc.h>
-#include <cerrno>
-#include <cstring>
-
-extern "C" {
-void* __libc_malloc(std::size_t size);                           // NOLINT(bugprone-reserved-identifier)
-void* __libc_memalign(std::size_t alignment, std::size_t size);  // NOLINT(bugprone-reserved-identifier)
-void __libc_free(void* memory);                                  // NOLINT(bugprone-reserved-identifier)
-}
-
-namespace {
-
-/// The allocator between glibc's and the program.
-namespace heap {
-
-std::atomic<long> until_failure{0};  ///< allocations until one fails; 0 for none
-std::atomic<bool> from_then_on{false};
-std::atomic<long> allocations{0}, failures{0}, live{0}, double_frees{0};
-std::atomic<bool> quarantining{false};
-
-/// Whether the allocation that is asked for fails.
-bool fails() {
-  ++allocations;
-  long left = until_failure.load();
-  while (left > 0) {
-    const bool last = left == 1;
-    if (until_failure.compare_exchange_weak(left, last && from_then_on ? 1 : left - 1)) {
-      failures += last ? 1 : 0;
-      return last;
-    }
-  }
-  return false;
-}
-
-void* counted(void* memory) {
-  if (memory != nullptr) ++live;
-  return memory;
-}
-
-/// Freed blocks are held back, filled with bytes that make numbers NaN: what is freed twice or read afterwards shows.
-struct Quarantine {
-  static constexpr std::size_t places = std::size_t{1} << 16;
-  std::atomic_flag busy = ATOMIC_FLAG_INIT;
-  void* blocks[places] = {};
-  std::size_t count = 0;
-
-  /// False if the block was freed before. @param full whether there was no place for it
-  bool add(void* memory, bool& full) {
-    while (busy.test_and_set(std::memory_order_acquire)) {
-    }
-    std::size_t place = (reinterpret_cast<std::size_t>(memory) >> 4) * 0x9E3779B97F4A7C15 >> 48;
-    while (blocks[place] != nullptr && blocks[place] != memory) place = (place + 1) % places;
-    const bool fresh = blocks[place] == nullptr;
-    full = count > places / 2;
-    if (fresh && !full) {
-      std::memset(memory, 0xFF, malloc_usable_size(memory));
-      blocks[place] = memory;
-      ++count;
-    }
-    busy.clear(std::memory_order_release);
-    return fresh;
-  }
-
-  void release() {
-    for (void*& block : blocks) __libc_free(std::exchange(block, nullptr));
-    count = 0;
-  }
-};
-Quarantine quarantine;
-
-void release(void* memory) {
-  if (memory == nullptr) return;
-  if (quarantining) {
-    bool full = false;
-    if (!quarantine.add(memory, full)) {
-      ++double_frees;
-      return;
-    }
-    --live;
-    if (full) __libc_free(memory);
-    return;
-  }
-  --live;
-  __libc_free(memory);
-}
-
-}  // namespace heap
-
-}  // namespace
-
-extern "C" {
-void* malloc(std::size_t size) noexcept {
-  if (!heap::fails()) return heap::counted(__libc_malloc(size));
-  errno = ENOMEM;
-  return nullptr;
-}
-void* calloc(std::size_t count, std::size_t size) noexcept {
-  std::size_t bytes = 0;
-  if (__builtin_mul_overflow(count, size, &bytes) || heap::fails()) {
-    errno = ENOMEM;
-    return nullptr;
-  }
-  void* memory = heap::counted(__libc_malloc(bytes));
-  return memory == nullptr ? nullptr : std::memset(memory, 0, bytes);
-}
-void* memalign(std::size_t alignment, std::size_t size) noexcept {
-  if (!heap::fails()) return heap::counted(__libc_memalign(alignment, size));
-  errno = ENOMEM;
-  return nullptr;
-}
-void* aligned_alloc(std::size_t alignment, std::size_t size) noexcept { return memalign(alignment, size); }
-int posix_memalign(void** memory, std::size_t alignment, std::size_t size) noexcept {
-  *memory = memalign(alignment, size);
-  return *memory == nullptr ? ENOMEM : 0;
-}
-void free(void* memory) noexcept { heap::release(memory); }
-void* realloc(void* memory, std::size_t size) noexcept {
-  if (memory == nullptr) return malloc(size);
-  void* larger = malloc(size);
-  if (larger == nullptr) return nullptr;
-  const std::size_t old_size = malloc_usable_size(memory);
-  std::memcpy(larger, memory, old_size < size ? old_size : size);
-  free(memory);
-  return larger;
-}
-}
+#if LINFORMER_TEST_HEAP
 
 using namespace linformer;
 

@@ -34,15 +34,19 @@ TEST_CASE("cuts cover every value once, in order, none longer than the limit", "
   const auto limit = static_cast<Index>(parameter_cut_length);
   for (const Index size : {Index{1}, limit - 1, limit, limit + 1, 3 * limit}) {
     TwoParameters<float> module{Matrix<float>::Zero(1, size), Vector<float>::Zero(7)};
-    const auto list = list_parameters<float>(module);
+    ParameterValues<float> values;
+    values.assign(module);
+    REQUIRE(values.size() == 2);
     std::vector<std::size_t> seen(2);
     std::size_t last = 0;
-    for (const ParameterCut& cut : cut_parameters(list)) {
+    for (const ParameterCut& cut : values.cuts()) {
       CHECK(cut.parameter >= last);
       last = cut.parameter;
       CHECK(cut.begin == seen[cut.parameter]);
       CHECK(cut.count > 0);
       CHECK(cut.count <= parameter_cut_length);
+      CHECK(values[cut].size() == cut.count);
+      CHECK(values[cut].data() == (cut.parameter == 0 ? module.weight.data() : module.bias.data()) + cut.begin);
       seen[cut.parameter] += cut.count;
     }
     CHECK(seen == std::vector<std::size_t>{static_cast<std::size_t>(size), 7});

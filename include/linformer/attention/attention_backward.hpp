@@ -3,6 +3,7 @@
 #include <linformer/attention/attend_backward.hpp>
 #include <linformer/attention/linformer_attention.hpp>
 #include <linformer/attention/project_backward.hpp>
+#include <linformer/nn/rows.hpp>
 
 namespace linformer::inline LINFORMER_ABI {
 
@@ -129,7 +130,7 @@ void attention_backward(const AttentionBlock<T>& block, const LayerProjections<T
       values.middleRows(b * most_rows, count) = keys_values.values();
     });
   } else {
-    keys = token_keys * scale;
+    detail::scale_rows<T>(token_keys, scale, keys, execution);
     for (Index b = 0; b < batch; ++b) {
       auto& heads = scratch.heads[static_cast<std::size_t>(b)];
       heads.resize(static_cast<std::size_t>(config.heads));
@@ -149,7 +150,7 @@ void attention_backward(const AttentionBlock<T>& block, const LayerProjections<T
   auto q_gradient = matrix(rows, width), attended_gradient = matrix(rows, width);
   auto keys_gradient = matrix(key_rows, width), values_gradient = matrix(key_rows, width);
   linear_forward<T>(weights.query, call.x, q, execution);
-  attended_gradient.setZero();
+  detail::zero_rows<T>(attended_gradient, execution);
   linear_input_backward<T>(weights.output.weight, y_gradient, attended_gradient, execution);
   scratch.attended.clear();
   for (Index b = 0; b < batch; ++b) {
@@ -162,14 +163,14 @@ void attention_backward(const AttentionBlock<T>& block, const LayerProjections<T
   linear_weight_backward<T>(attended, y_gradient, to_weights.output.weight,
                             to_weights.output.bias.size() == 0 ? nullptr : to_weights.output.bias.data(), execution);
   linear_backward<T>(weights.query, call.x, q_gradient, x_gradient, to_weights.query, execution);
-  keys_gradient *= scale;
+  detail::scale_rows<T>(keys_gradient, scale, keys_gradient, execution);
 
   // Keys and values: to the tokens of the context.
   auto token_keys_gradient = matrix(is_linformer ? token_rows : 0, width);
   auto token_values_gradient = matrix(is_linformer ? token_rows : 0, width);
   if (is_linformer) {
-    token_keys_gradient.setZero();
-    token_values_gradient.setZero();
+    detail::zero_rows<T>(token_keys_gradient, execution);
+    detail::zero_rows<T>(token_values_gradient, execution);
     scratch.projected.clear();
     for (Index b = 0; b < batch; ++b) {
       const auto place = static_cast<std::size_t>(b);

@@ -4,6 +4,8 @@
 #include <linformer/attention/project_context.hpp>
 #include <linformer/attention/softmax_attention.hpp>
 
+#include <array>
+
 namespace linformer::inline LINFORMER_ABI {
 
 /// One attention layer without its E and F, which it is handed at each call: they belong to the model's
@@ -253,7 +255,10 @@ class AttentionBlock {
     if (config_.mechanism == Mechanism::linformer) {
       const ContextStreams<T>& its_streams = streams(
           projections, order.value_or(plan(projections, its.x.rows(), its.context.rows()).order), execution.workspace);
-      auto& projected = execution.workspace.template kept<ProjectedContext<T>>();
+      // One for each order, as sequences of a batch may take another each and their sums differ in shape.
+      auto& projected =
+          execution.workspace
+              .template kept<std::array<ProjectedContext<T>, 3>>()[static_cast<std::size_t>(its_streams.order())];
       its_streams.reset(projected);
       accumulate_context(weights, its_streams, config_.sequence_length, its.tokens, its.context, projected, execution);
       finish_context(weights, projections, its_streams, projected, config_.head_width, keys_values, execution);

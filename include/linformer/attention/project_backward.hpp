@@ -14,14 +14,20 @@ struct LayerProjectionGradients {
   std::vector<Projection<T>*> key, value;  ///< one for each head
 };
 
-/// Those of one layer, in the set that holds the gradients of a model's projections.
+/// Those of one layer, in the set that holds the gradients of a model's projections; into memory that is used again.
 template <Scalar T>
-[[nodiscard]] LayerProjectionGradients<T> layer_gradients(ProjectionSet<T>& gradient, Index layer) {
-  LayerProjectionGradients<T> result;
+void read_layer_gradients(ProjectionSet<T>& gradient, Index layer, LayerProjectionGradients<T>& result) {
+  result.key.clear();
+  result.value.clear();
   for (Index head = 0; head < gradient.config().heads; ++head) {
     result.key.push_back(&gradient.projection(layer, head, Side::key));
     result.value.push_back(&gradient.projection(layer, head, Side::value));
   }
+}
+template <Scalar T>
+[[nodiscard]] LayerProjectionGradients<T> layer_gradients(ProjectionSet<T>& gradient, Index layer) {
+  LayerProjectionGradients<T> result;
+  read_layer_gradients(gradient, layer, result);
   return result;
 }
 
@@ -111,7 +117,7 @@ void keys_values_backward(const AttentionWeights<T>& weights, const ContextStrea
       }
       auto z = execution.workspace.matrix<T>(rows, sums.cols());
       auto z_gradient = execution.workspace.matrix<T>(rows, sums.cols());
-      Vector<T> its_ones(rows);
+      Eigen::Map<Vector<T>> its_ones(execution.workspace.matrix<T>(1, rows).data(), rows);
       context.sums()[place.stream].read(described.columns, streams.streams()[place.stream].projection->averages(), z,
                                         {its_ones.data(), static_cast<std::size_t>(rows)});
       z_gradient.setZero();
@@ -119,7 +125,7 @@ void keys_values_backward(const AttentionWeights<T>& weights, const ContextStrea
       linear_weight_backward<T>(z, given, to_w.weight.middleRows(first, width), nullptr, execution);
       for (Index i = 0; i < rows; ++i) sums.row(described.column(i)) += z_gradient.row(i);
       if (w.bias.size() == 0) continue;
-      to_w.bias.segment(first, width) += given.transpose() * its_ones;
+      to_w.bias.segment(first, width).noalias() += given.transpose() * its_ones;
       const bool averages = streams.streams()[place.stream].projection->averages();
       for (Index i = 0; i < rows && !averages; ++i) {
         ones(described.column(i)) += given.row(i).dot(w.bias.segment(first, width));

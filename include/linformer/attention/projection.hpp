@@ -105,17 +105,17 @@ class Projection {
   }
 
   template <class Visitor>
-  void for_each_parameter(const std::string& name, Visitor&& visitor) {
+  void for_each_parameter(const ParameterName& name, Visitor&& visitor) {
     visit(*this, name, visitor);
   }
   template <class Visitor>
-  void for_each_parameter(const std::string& name, Visitor&& visitor) const {
+  void for_each_parameter(const ParameterName& name, Visitor&& visitor) const {
     visit(*this, name, visitor);
   }
 
  private:
   template <class Self, class Visitor>
-  static void visit(Self& self, const std::string& name, Visitor& visitor) {
+  static void visit(Self& self, const ParameterName& name, Visitor& visitor) {
     if (auto* learned = std::get_if<LearnedProjection<T>>(&self.kind_)) {
       detail::visit_matrix(name + ".weight", learned->weight, visitor);
     } else if (auto* convolution = std::get_if<Convolution<T>>(&self.kind_)) {

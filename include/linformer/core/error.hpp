@@ -27,6 +27,7 @@ enum class ErrorCode {
   out_of_range,           ///< a value outside its range: a label, a token's id, an index
   parameter_mismatch,     ///< two modules that belong together differ in names or shapes of parameters
   not_finite,             ///< a loss or gradient that is NaN or infinite
+  self_test_failed,       ///< a model file whose weights do not give the output that was saved with them
 };
 
 /// Every error that the library raises. The facts are kept apart, so that a service can log them as fields.

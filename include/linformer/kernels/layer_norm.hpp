@@ -85,8 +85,8 @@ void layer_norm(Isa isa, const ConstMatrixRef<T>& x, const Vector<T>& weight, co
 /// @param gradient rows × D: on entry G; in memory apart from x
 template <Scalar T>
 void layer_norm_gradient(Isa isa, const ConstMatrixRef<T>& x, const Vector<T>& weight, std::span<const T> means,
-                         std::span<const T> reciprocals, MatrixRef<T> gradient, Vector<T>& weight_gradient,
-                         Vector<T>& bias_gradient) {
+                         std::span<const T> reciprocals, MatrixRef<T> gradient, Eigen::Ref<Vector<T>> weight_gradient,
+                         Eigen::Ref<Vector<T>> bias_gradient) {
   const Index columns = x.cols();
   eigen_assert(gradient.rows() == x.rows() && gradient.cols() == columns && weight.size() == columns);
   eigen_assert(means.size() == static_cast<std::size_t>(x.rows()) && reciprocals.size() == means.size());

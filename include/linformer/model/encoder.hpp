@@ -1,23 +1,12 @@
 #pragma once
 
-#include <linformer/model/encoder_layer.hpp>
+#include <linformer/model/encoder_cache.hpp>
 #include <linformer/model/token_batch.hpp>
 #include <linformer/nn/embedding.hpp>
 
 #include <cmath>
-#include <deque>
 
 namespace linformer::inline LINFORMER_ABI {
-
-/// What forward of an encoder keeps for backward.
-template <Scalar T>
-struct EncoderCache {
-  detail::PaddedMatrix<T> embedding_sum;  ///< words + positions
-  RowStatistics<T> embedding_statistics, final_statistics;
-  detail::PaddedMatrix<T> final_input;  ///< with pre_norm
-  std::deque<EncoderLayerCache<T>> layers;
-  std::deque<detail::PaddedMatrix<T>> inputs;  ///< of each layer, where activations are recomputed
-};
 
 /// What a call of an encoder may ask for. All fields may be left out.
 struct EncoderOptions {
@@ -86,7 +75,7 @@ class Encoder {
     const Workspace::Scope scope(execution.workspace);
     const EncoderCall call{tokens.layout, options.dropout};
     embed(tokens, out, execution);
-    if (cache != nullptr) copy(out, cache->embedding_sum);
+    if (cache != nullptr) copy(out, cache->embedding_sum, execution);
     embedding_norm_.forward(out, out, cache != nullptr ? &cache->embedding_statistics : nullptr, execution);
     detail::apply_dropout<T>(call, embedding_site(), config_.dropout, out, execution);
     if (cache != nullptr) {
@@ -95,12 +84,12 @@ class Encoder {
       cache->inputs.resize(options.recompute ? layers_.size() : 0);
     }
     for (std::size_t layer = 0; layer < layers_.size(); ++layer) {
-      if (cache != nullptr && options.recompute) copy(out, cache->inputs[layer]);
-      layers_[layer].forward(layer_projections(layer), call, layer_site(layer), out,
+      if (cache != nullptr && options.recompute) copy(out, cache->inputs[layer], execution);
+      layers_[layer].forward(layer_projections(layer, execution), call, layer_site(layer), out,
                              cache != nullptr && !options.recompute ? &cache->layers[layer] : nullptr, execution);
     }
     if (!config_.pre_norm) return;
-    if (cache != nullptr) copy(out, cache->final_input);
+    if (cache != nullptr) copy(out, cache->final_input, execution);
     final_norm_.forward(out, out, cache != nullptr ? &cache->final_statistics : nullptr, execution);
   }
 
@@ -118,17 +107,17 @@ class Encoder {
                            execution);
     }
     for (std::size_t layer = layers_.size(); layer-- > 0;) {
-      const LayerProjections<T> projections = layer_projections(layer);
+      const LayerProjections<T>& projections = layer_projections(layer, execution);
       EncoderLayerCache<T>& its = cache.layers[options.recompute ? 0 : layer];
       if (options.recompute) {
         const Workspace::Scope again(execution.workspace);
         auto x = execution.workspace.template matrix<T>(out_gradient.rows(), out_gradient.cols());
-        x = cache.inputs[layer].block();
+        detail::copy_rows<T>(cache.inputs[layer].block(), x, execution);
         layers_[layer].forward(projections, call, layer_site(layer), x, &its, execution);
       }
-      LayerProjectionGradients<T> projection_gradients;
+      auto& projection_gradients = execution.workspace.template kept<detail::EncoderScratch<T>>().projection_gradients;
       if (config_.mechanism == Mechanism::linformer) {
-        projection_gradients = layer_gradients(gradient.projections_, static_cast<Index>(layer));
+        read_layer_gradients(gradient.projections_, static_cast<Index>(layer), projection_gradients);
       }
       layers_[layer].backward(projections, call, layer_site(layer), its, out_gradient, gradient.layers_[layer],
                               projection_gradients, execution);
@@ -166,9 +155,9 @@ class Encoder {
   [[nodiscard]] static std::uint64_t embedding_site() { return 0; }
   [[nodiscard]] static std::uint64_t layer_site(std::size_t layer) { return sites * (layer + 1); }
 
-  static void copy(const ConstMatrixRef<T>& from, detail::PaddedMatrix<T>& to) {
+  static void copy(const ConstMatrixRef<T>& from, detail::PaddedMatrix<T>& to, const Execution& execution) {
     to.resize(from.rows(), from.cols());
-    to.block() = from;
+    detail::copy_rows<T>(from, to.block(), execution);
   }
 
   void check(const TokenBatch& tokens) const {
@@ -190,9 +179,15 @@ class Encoder {
     }
   }
 
-  [[nodiscard]] LayerProjections<T> layer_projections(std::size_t layer) const {
-    if (config_.mechanism != Mechanism::linformer) return {};
-    return projections_.layer(static_cast<Index>(layer));
+  /// Of this layer until another is asked for; none of softmax attention.
+  [[nodiscard]] const LayerProjections<T>& layer_projections(std::size_t layer, const Execution& execution) const {
+    auto& projections = execution.workspace.template kept<detail::EncoderScratch<T>>().projections;
+    if (config_.mechanism == Mechanism::linformer) {
+      projections_.read_layer(static_cast<Index>(layer), projections);
+    } else {
+      projections = {};
+    }
+    return projections;
   }
 
   void embed(const TokenBatch& tokens, MatrixRef<T> out, const Execution& execution) const {
@@ -225,7 +220,7 @@ class Encoder {
     self.positions_.for_each_parameter("embeddings.position_embeddings", visitor);
     self.embedding_norm_.for_each_parameter("embeddings.LayerNorm", visitor);
     for (std::size_t layer = 0; layer < self.layers_.size(); ++layer) {
-      self.layers_[layer].for_each_parameter("encoder.layer." + std::to_string(layer), visitor);
+      self.layers_[layer].for_each_parameter(ParameterName("encoder.layer.") + std::to_string(layer), visitor);
     }
     if (self.config_.pre_norm) self.final_norm_.for_each_parameter("encoder.LayerNorm", visitor);
   }

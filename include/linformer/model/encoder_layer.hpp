@@ -3,7 +3,7 @@
 #include <linformer/attention/attention_backward.hpp>
 #include <linformer/model/config.hpp>
 #include <linformer/nn/layer_norm.hpp>
-#include <linformer/nn/linear_product.hpp>
+#include <linformer/nn/rows.hpp>
 
 namespace linformer::inline LINFORMER_ABI {
 
@@ -39,14 +39,6 @@ void apply_dropout(const EncoderCall& call, std::uint64_t site, double rate, Mat
     HeadDropout<T>(address, static_cast<std::uint64_t>(b), 0, rate)
         .apply_to_rows(execution.isa, call.layout.positions(b),
                        rows.middleRows(call.layout.offset(b), call.layout.length(b)));
-  });
-}
-
-/// to += from, both rows × D, by all threads.
-template <Scalar T>
-void add_rows(const ConstMatrixRef<T>& from, MatrixRef<T> to, const Execution& execution) {
-  for_each_part(to.rows(), Index{256}, execution, [&](Index first, Index count, const Compute&) {
-    to.middleRows(first, count) += from.middleRows(first, count);
   });
 }
 
@@ -88,7 +80,7 @@ class EncoderLayer {
                                RowStatistics<T>* its) { norm.forward(from, to, its, execution); };
     using Cache = EncoderLayerCache<T>;
 
-    if (cache != nullptr) keep(&Cache::input, width) = x;
+    if (cache != nullptr) detail::copy_rows<T>(x, keep(&Cache::input, width), execution);
     auto sum = keep(&Cache::attention_sum, width);
     if (config_.pre_norm) {
       auto input = keep(&Cache::attention_input, width);
@@ -110,9 +102,8 @@ class EncoderLayer {
     auto inner = keep(&Cache::activation_input, config_.feed_forward_width);
     linear_forward<T>(intermediate_, input, inner, execution);
     auto active = execution.workspace.template matrix<T>(cache != nullptr ? rows : 0, config_.feed_forward_width);
-    if (cache != nullptr) active = inner;
     MatrixRef<T> activated = cache != nullptr ? MatrixRef<T>(active) : MatrixRef<T>(inner);
-    activate(activated, execution);
+    detail::gelu_rows<T>(config_.activation, inner, activated, execution);
     auto result =
         config_.pre_norm ? execution.workspace.template matrix<T>(rows, width) : keep(&Cache::feed_forward_sum, width);
     linear_forward<T>(output_, activated, result, execution);
@@ -120,7 +111,7 @@ class EncoderLayer {
                              config_.dropout, result, execution);
     if (config_.pre_norm) {
       detail::add_rows<T>(sum, result, execution);
-      x = result;
+      detail::copy_rows<T>(result, x, execution);
     } else {
       detail::add_rows<T>(input, result, execution);
       normalise(output_norm_, result, x, statistics(&Cache::output_statistics));
@@ -143,19 +134,15 @@ class EncoderLayer {
     }
     // Here and below x_gradient is the gradient of a sum: it goes on past the sublayer and through it.
     auto through = matrix(width);
-    through = x_gradient;
+    detail::copy_rows<T>(x_gradient, through, execution);
     drop(detail::DropoutSite::feed_forward_output, through);
     auto active = matrix(config_.feed_forward_width), inner_gradient = matrix(config_.feed_forward_width);
-    active = cache.activation_input.block();
-    activate(active, execution);
-    inner_gradient.setZero();
+    detail::gelu_rows<T>(config_.activation, cache.activation_input.block(), active, execution);
+    detail::zero_rows<T>(inner_gradient, execution);
     linear_backward<T>(output_, active, through, inner_gradient, gradient.output_, execution);
-    detail::for_each_part(rows, detail::linear_tile, execution, [&](Index first, Index count, const Compute& compute) {
-      gelu_gradient<T>(compute.isa, config_.activation, cache.activation_input.block().middleRows(first, count),
-                       inner_gradient.middleRows(first, count));
-    });
+    detail::gelu_gradient_rows<T>(config_.activation, cache.activation_input.block(), inner_gradient, execution);
     auto input_gradient = matrix(width);
-    input_gradient.setZero();
+    detail::zero_rows<T>(input_gradient, execution);
     linear_backward<T>(intermediate_, cache.feed_forward_input.block(), inner_gradient, input_gradient,
                        gradient.intermediate_, execution);
     if (config_.pre_norm) {
@@ -168,7 +155,7 @@ class EncoderLayer {
                                gradient.attention_norm_, execution);
     }
 
-    through = x_gradient;
+    detail::copy_rows<T>(x_gradient, through, execution);
     drop(detail::DropoutSite::attention_output, through);
     const auto attend_backward_into = [&](const ConstMatrixRef<T>& input, MatrixRef<T> to) {
       attention_backward<T>(attention_, projections,
@@ -176,7 +163,7 @@ class EncoderLayer {
                             gradient.attention_, projection_gradients, execution);
     };
     if (config_.pre_norm) {
-      input_gradient.setZero();
+      detail::zero_rows<T>(input_gradient, execution);
       attend_backward_into(cache.attention_input.block(), input_gradient);
       attention_norm_.backward(cache.input.block(), cache.attention_statistics, input_gradient,
                                gradient.attention_norm_, execution);
@@ -190,11 +177,11 @@ class EncoderLayer {
   /// `attention.output.dense.weight`, `attention.output.LayerNorm.weight`, `intermediate.dense.weight`,
   /// `output.dense.weight`, `output.LayerNorm.weight`.
   template <class Visitor>
-  void for_each_parameter(const std::string& name, Visitor&& visitor) {
+  void for_each_parameter(const ParameterName& name, Visitor&& visitor) {
     visit(*this, name, visitor);
   }
   template <class Visitor>
-  void for_each_parameter(const std::string& name, Visitor&& visitor) const {
+  void for_each_parameter(const ParameterName& name, Visitor&& visitor) const {
     visit(*this, name, visitor);
   }
 
@@ -214,17 +201,10 @@ class EncoderLayer {
                         .isa = execution.isa});
   }
 
-  void activate(MatrixRef<T> values, const Execution& execution) const {
-    detail::for_each_part(values.rows(), detail::linear_tile, execution,
-                          [&](Index first, Index count, const Compute& compute) {
-                            gelu<T>(compute.isa, config_.activation, values.middleRows(first, count));
-                          });
-  }
-
   template <class Self, class Visitor>
-  static void visit(Self& self, const std::string& name, Visitor& visitor) {
-    self.attention_.for_each_parameter([&](const std::string& own, Shape shape, auto values) {
-      visitor(name + (own.starts_with("output.") ? ".attention." : ".attention.self.") + own, shape, values);
+  static void visit(Self& self, const ParameterName& name, Visitor& visitor) {
+    self.attention_.for_each_parameter([&](const ParameterName& own, Shape shape, auto values) {
+      visitor(name + (own.view().starts_with("output.") ? ".attention." : ".attention.self.") + own, shape, values);
     });
     self.attention_norm_.for_each_parameter(name + ".attention.output.LayerNorm", visitor);
     self.intermediate_.for_each_parameter(name + ".intermediate.dense", visitor);

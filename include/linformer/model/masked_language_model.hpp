@@ -73,13 +73,13 @@ class MaskedLanguageModel {
           inner_(matrix(rows)),
           active_(matrix(rows)),
           normal_(matrix(rows)),
-          normal_gradient_(matrix(rows)) {}
+          normal_gradient_(matrix(rows)),
+          statistics_(execution.workspace.template kept<RowStatistics<T>>()) {}
 
     void forward(const ConstMatrixRef<T>& hidden, MatrixRef<T> logits) {
       const Index m = hidden.rows();
       linear_forward<T>(model_.dense_, hidden, inner_.topRows(m), execution_);
-      active_.topRows(m) = inner_.topRows(m);
-      gelu<T>(execution_.isa, activation(), active_.topRows(m));
+      detail::gelu_rows<T>(activation(), inner_.topRows(m), active_.topRows(m), execution_);
       model_.norm_.forward(active_.topRows(m), normal_.topRows(m), &statistics_, execution_);
       linear_forward<T>(decoder_, model_.bias_.data(), normal_.topRows(m), logits, execution_);
     }
@@ -88,13 +88,13 @@ class MaskedLanguageModel {
                   MatrixRef<T> hidden_gradient, MaskedLanguageModel& gradient) {
       const Index m = hidden.rows();
       MatrixRef<T> through = normal_gradient_.topRows(m);
-      through.setZero();
+      detail::zero_rows<T>(through, execution_);
       linear_input_backward<T>(model_.encoder_.words().weight, logits_gradient, through, execution_);
       linear_weight_backward<T>(normal_.topRows(m), logits_gradient, gradient.encoder_.words().weight,
                                 gradient.bias_.data(), execution_);
       model_.norm_.backward(active_.topRows(m), statistics_, through, gradient.norm_, execution_);
-      gelu_gradient<T>(execution_.isa, activation(), inner_.topRows(m), through);
-      hidden_gradient.setZero();
+      detail::gelu_gradient_rows<T>(activation(), inner_.topRows(m), through, execution_);
+      detail::zero_rows<T>(hidden_gradient, execution_);
       linear_backward<T>(model_.dense_, hidden, through, hidden_gradient, gradient.dense_, execution_);
     }
 
@@ -107,7 +107,7 @@ class MaskedLanguageModel {
     const MaskedLanguageModel& model_;
     const Execution& execution_;
     ScratchMatrix<T> decoder_, inner_, active_, normal_, normal_gradient_;
-    RowStatistics<T> statistics_;
+    RowStatistics<T>& statistics_;
   };
 
   template <class Self, class Visitor>

@@ -11,10 +11,14 @@ enum class Pooling { first_token, mean };
 template <Scalar T>
 class SequenceClassifier {
  public:
+  /// What forward keeps of the head, sequences × D: after dropout, after tanh, after dropout.
+  struct HeadCache {
+    Matrix<T> pooled, dense, dropped;
+  };
   /// What forward keeps for backward.
   struct Cache {
     EncoderCache<T> encoder;
-    Matrix<T> pooled, dense, dropped;  ///< sequences × D: after dropout, after tanh, after dropout
+    HeadCache head;
   };
 
   /// Weights of the head are drawn as the encoder's. @throws Error as `Encoder`
@@ -40,32 +44,37 @@ class SequenceClassifier {
   /// Logits of each sequence. @param cache what backward needs; null for inference. @return sequences × classes
   [[nodiscard]] Matrix<T> forward(const TokenBatch& tokens, const EncoderOptions& options, Cache* cache,
                                   const Execution& execution) const {
+    Matrix<T> logits(tokens.layout.sequences(), classes());
+    forward(tokens, logits, options, cache, execution);
+    return logits;
+  }
+  /// The same into the caller's memory. @param logits sequences × classes
+  void forward(const TokenBatch& tokens, MatrixRef<T> logits, const EncoderOptions& options, Cache* cache,
+               const Execution& execution) const {
     const Workspace::Scope scope(execution.workspace);
     const Index sequences = tokens.layout.sequences(), width = encoder_.config().model_width;
+    detail::require_shape("logits", logits.rows(), logits.cols(), sequences, classes());
     auto hidden = execution.workspace.template matrix<T>(tokens.layout.rows(), width);
     encoder_.forward(tokens, hidden, options, cache != nullptr ? &cache->encoder : nullptr, execution);
-    Matrix<T> pooled = Matrix<T>::Zero(sequences, width), dense(sequences, width), logits(sequences, classes());
+    auto& [pooled, dense, dropped] = cache != nullptr ? cache->head : execution.workspace.template kept<HeadCache>();
+    for (Matrix<T>* matrix : {&pooled, &dense, &dropped}) detail::resize(*matrix, sequences, width);
+    pooled.setZero();
     for (Index b = 0; b < sequences; ++b) {
       const auto rows = hidden.middleRows(tokens.layout.offset(b), tokens.layout.length(b));
       if (rows.rows() == 0) continue;
       if (pooling_ == Pooling::first_token) {
         pooled.row(b) = rows.row(0);
       } else {
-        pooled.row(b) = rows.colwise().mean();
+        pooled.row(b) = rows.colwise().sum();
+        pooled.row(b) /= static_cast<T>(rows.rows());
       }
     }
     drop(options, 0, pooled);
     linear_forward<T>(dense_, pooled, dense, execution);
     dense = dense.array().tanh().matrix();
-    Matrix<T> dropped = dense;
+    dropped = dense;
     drop(options, 1, dropped);
     linear_forward<T>(output_, dropped, logits, execution);
-    if (cache != nullptr) {
-      cache->pooled = std::move(pooled);
-      cache->dense = std::move(dense);
-      cache->dropped = std::move(dropped);
-    }
-    return logits;
   }
 
   /// Adds to the gradients of all weights. @param options as forward had them
@@ -75,21 +84,25 @@ class SequenceClassifier {
                 const Execution& execution) const {
     const Workspace::Scope scope(execution.workspace);
     const Index sequences = tokens.layout.sequences(), width = encoder_.config().model_width;
-    Matrix<T> through = Matrix<T>::Zero(sequences, width), pooled = Matrix<T>::Zero(sequences, width);
-    linear_backward<T>(output_, cache.dropped, logits_gradient, through, gradient.output_, execution);
+    auto through = execution.workspace.template matrix<T>(sequences, width);
+    auto pooled = execution.workspace.template matrix<T>(sequences, width);
+    through.setZero();
+    pooled.setZero();
+    linear_backward<T>(output_, cache.head.dropped, logits_gradient, through, gradient.output_, execution);
     drop(options, 1, through);
-    through.array() *= 1 - cache.dense.array().square();
-    linear_backward<T>(dense_, cache.pooled, through, pooled, gradient.dense_, execution);
+    through.array() *= 1 - cache.head.dense.array().square();
+    linear_backward<T>(dense_, cache.head.pooled, through, pooled, gradient.dense_, execution);
     drop(options, 0, pooled);
     auto hidden = execution.workspace.template matrix<T>(tokens.layout.rows(), width);
-    hidden.setZero();
+    detail::zero_rows<T>(hidden, execution);
     for (Index b = 0; b < sequences; ++b) {
       auto rows = hidden.middleRows(tokens.layout.offset(b), tokens.layout.length(b));
       if (rows.rows() == 0) continue;
       if (pooling_ == Pooling::first_token) {
         rows.row(0) = pooled.row(b);
       } else {
-        rows.rowwise() = pooled.row(b) / static_cast<T>(rows.rows());
+        pooled.row(b) /= static_cast<T>(rows.rows());
+        rows.rowwise() = pooled.row(b);
       }
     }
     encoder_.backward(tokens, options, cache.encoder, hidden, gradient.encoder_, execution);
@@ -107,7 +120,7 @@ class SequenceClassifier {
 
  private:
   /// One row a sequence; the sites of these draws follow the encoder's.
-  void drop(const EncoderOptions& options, std::uint64_t which, Matrix<T>& rows) const {
+  void drop(const EncoderOptions& options, std::uint64_t which, MatrixRef<T> rows) const {
     const double rate = encoder_.config().dropout;
     if (!options.dropout || rate == 0) return;
     DropoutAddress address = *options.dropout;

@@ -27,11 +27,11 @@ struct Embedding {
   }
 
   template <class Visitor>
-  void for_each_parameter(const std::string& name, Visitor&& visitor) {
+  void for_each_parameter(const ParameterName& name, Visitor&& visitor) {
     detail::visit_matrix(name + ".weight", weight, visitor);
   }
   template <class Visitor>
-  void for_each_parameter(const std::string& name, Visitor&& visitor) const {
+  void for_each_parameter(const ParameterName& name, Visitor&& visitor) const {
     detail::visit_matrix(name + ".weight", weight, visitor);
   }
 };

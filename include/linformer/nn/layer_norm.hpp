@@ -45,27 +45,29 @@ struct LayerNorm {
   /// Replaces the gradient of y by that of x, and adds to those of γ and β, summed in blocks of rows.
   void backward(const ConstMatrixRef<T>& x, const RowStatistics<T>& statistics, MatrixRef<T> y_gradient,
                 LayerNorm& gradient, const Execution& execution) const {
-    std::vector<std::pair<Vector<T>, Vector<T>>> parts(
-        static_cast<std::size_t>((x.rows() + block_rows - 1) / block_rows),
-        {Vector<T>::Zero(weight.size()), Vector<T>::Zero(weight.size())});
+    const Workspace::Scope scope(execution.workspace);
+    const Index blocks = (x.rows() + block_rows - 1) / block_rows;
+    auto to_weight = execution.workspace.template matrix<T>(blocks, weight.size());
+    auto to_bias = execution.workspace.template matrix<T>(blocks, weight.size());
+    to_weight.setZero();
+    to_bias.setZero();
     for_each_block(x.rows(), execution, [&](Index first, Index count, Index block) {
-      auto& [to_weight, to_bias] = parts[static_cast<std::size_t>(block)];
       layer_norm_gradient<T>(execution.isa, x.middleRows(first, count), weight, part(statistics.means, first, count),
-                             part(statistics.reciprocals, first, count), y_gradient.middleRows(first, count), to_weight,
-                             to_bias);
+                             part(statistics.reciprocals, first, count), y_gradient.middleRows(first, count),
+                             to_weight.row(block).transpose(), to_bias.row(block).transpose());
     });
-    for (const auto& [to_weight, to_bias] : parts) {
-      gradient.weight += to_weight;
-      gradient.bias += to_bias;
+    for (Index block = 0; block < blocks; ++block) {
+      gradient.weight += to_weight.row(block).transpose();
+      gradient.bias += to_bias.row(block).transpose();
     }
   }
 
   template <class Visitor>
-  void for_each_parameter(const std::string& name, Visitor&& visitor) {
+  void for_each_parameter(const ParameterName& name, Visitor&& visitor) {
     visit(*this, name, visitor);
   }
   template <class Visitor>
-  void for_each_parameter(const std::string& name, Visitor&& visitor) const {
+  void for_each_parameter(const ParameterName& name, Visitor&& visitor) const {
     visit(*this, name, visitor);
   }
 
@@ -85,7 +87,7 @@ struct LayerNorm {
   }
 
   template <class Self, class Visitor>
-  static void visit(Self& self, const std::string& name, Visitor& visitor) {
+  static void visit(Self& self, const ParameterName& name, Visitor& visitor) {
     detail::visit_vector(name + ".weight", self.weight, visitor);
     detail::visit_vector(name + ".bias", self.bias, visitor);
   }

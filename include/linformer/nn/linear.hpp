@@ -17,17 +17,17 @@ struct Linear {
   }
 
   template <class Visitor>
-  void for_each_parameter(const std::string& name, Visitor&& visitor) {
+  void for_each_parameter(const ParameterName& name, Visitor&& visitor) {
     visit(*this, name, visitor);
   }
   template <class Visitor>
-  void for_each_parameter(const std::string& name, Visitor&& visitor) const {
+  void for_each_parameter(const ParameterName& name, Visitor&& visitor) const {
     visit(*this, name, visitor);
   }
 
  private:
   template <class Self, class Visitor>
-  static void visit(Self& self, const std::string& name, Visitor& visitor) {
+  static void visit(Self& self, const ParameterName& name, Visitor& visitor) {
     detail::visit_matrix(name + ".weight", self.weight, visitor);
     detail::visit_vector(name + ".bias", self.bias, visitor);
   }

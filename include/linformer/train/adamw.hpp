@@ -103,11 +103,15 @@ class AdamW {
   template <class Module, class Gradients>
   void step(Module& parameters, const Gradients& gradients, double learning_rate, ThreadPool& pool,
             double gradient_scale = 1) {
-    const auto ours = list_parameters<T>(parameters);
-    const auto slopes = list_parameters<const T>(gradients);
-    detail::require_same_parameters(moments_, "parameters", ours);
-    detail::require_same_parameters(moments_, "gradients", slopes);
-    const auto cuts = cut_parameters(ours);
+    const auto take = [&](const char* what, auto& module, auto& values) {
+      values.assign(module, [&](std::size_t i, const ParameterName& name, Shape shape) {
+        detail::require_parameter(moments_, what, i, name, shape);
+      });
+      detail::require_all_parameters(moments_, what, values.size());
+    };
+    take("parameters", parameters, parameters_);
+    take("gradients", gradients, gradients_);
+    const auto& cuts = parameters_.cuts();
     ++steps_;
     const double correction1 = 1 - detail::power(config_.beta1, steps_);
     const double correction2 = 1 - detail::power(config_.beta2, steps_);
@@ -124,9 +128,8 @@ class AdamW {
     pool.run(static_cast<Index>(cuts.size()), [&](Index task, Index /*worker*/) {
       const ParameterCut& cut = cuts[static_cast<std::size_t>(task)];
       Moments& moments = moments_[cut.parameter];
-      detail::adamw_step<T>(factors, moments.decays ? kept : T{1}, part(ours[cut.parameter].values, cut),
-                            part(slopes[cut.parameter].values, cut), part(span_of(moments.first), cut),
-                            part(span_of(moments.second), cut));
+      detail::adamw_step<T>(factors, moments.decays ? kept : T{1}, parameters_[cut], gradients_[cut],
+                            part(span_of(moments.first), cut), part(span_of(moments.second), cut));
     });
   }
 
@@ -175,6 +178,8 @@ class AdamW {
   AdamWConfig config_;
   std::uint64_t steps_ = 0;
   std::vector<Moments> moments_;
+  ParameterValues<T> parameters_;  // of the step that is being taken
+  ParameterValues<const T> gradients_;
 };
 
 }  // namespace linformer::inline LINFORMER_ABI

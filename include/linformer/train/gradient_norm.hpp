@@ -33,21 +33,33 @@ template <Scalar T>
 
 }  // namespace detail
 
+/// What `gradient_norm` keeps between calls, so that they need not allocate.
+template <Scalar T>
+struct GradientNormScratch {
+  ParameterValues<const T> values;
+  std::vector<double> sums;
+};
+
 /// The Euclidean norm of all values of a module. Sums run in double over fixed cuts and are added in the order of the
 /// traversal: any number of threads gives the same bits. It is finite exactly if all values are, values of `double`
 /// beyond 1e150 aside, whose squares overflow.
 template <Scalar T, class Module>
-[[nodiscard]] double gradient_norm(const Module& gradients, ThreadPool& pool) {
-  const auto list = list_parameters<const T>(gradients);
-  const auto cuts = cut_parameters(list);
-  std::vector<double> sums(cuts.size());
+[[nodiscard]] double gradient_norm(const Module& gradients, ThreadPool& pool, GradientNormScratch<T>& scratch) {
+  scratch.values.assign(gradients);
+  const auto& cuts = scratch.values.cuts();
+  scratch.sums.resize(cuts.size());
   pool.run(static_cast<Index>(cuts.size()), [&](Index task, Index /*worker*/) {
-    const auto& [parameter, begin, count] = cuts[static_cast<std::size_t>(task)];
-    sums[static_cast<std::size_t>(task)] = detail::sum_of_squares<T>(list[parameter].values.subspan(begin, count));
+    const auto at = static_cast<std::size_t>(task);
+    scratch.sums[at] = detail::sum_of_squares<T>(scratch.values[cuts[at]]);
   });
   double sum = 0;
-  for (const double each : sums) sum += each;
+  for (const double each : scratch.sums) sum += each;
   return std::sqrt(sum);
+}
+template <Scalar T, class Module>
+[[nodiscard]] double gradient_norm(const Module& gradients, ThreadPool& pool) {
+  GradientNormScratch<T> scratch;
+  return gradient_norm<T>(gradients, pool, scratch);
 }
 
 /// What gradients of this norm are multiplied by so that their norm does not exceed `max_norm`, as

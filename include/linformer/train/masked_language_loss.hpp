@@ -8,17 +8,21 @@ namespace linformer::inline LINFORMER_ABI {
 
 namespace detail {
 
-/// Some rows of a matrix.
+/// Some rows of a matrix, in their order.
 template <Scalar T>
-void gather_rows(const ConstMatrixRef<T>& from, std::span<const Index> rows, MatrixRef<T> to) {
-  for (std::size_t i = 0; i < rows.size(); ++i) to.row(static_cast<Index>(i)) = from.row(rows[i]);
+void gather_rows(const ConstMatrixRef<T>& from, std::span<const Index> rows, MatrixRef<T> to,
+                 const Execution& execution) {
+  for_each_part(to.rows(), row_tile, execution, [&](Index first, Index count, const Compute&) {
+    for (Index i = first; i < first + count; ++i) to.row(i) = from.row(rows[static_cast<std::size_t>(i)]);
+  });
 }
 
 /// Calls loss(first, count) → LossSum for parts of the rows on all threads, and adds the sums in order.
 template <class Loss>
 [[nodiscard]] LossSum sum_of_parts(Index rows, const Execution& execution, const Loss& loss) {
   constexpr Index part = 16;
-  std::vector<LossSum> sums(static_cast<std::size_t>((rows + part - 1) / part));
+  auto& sums = execution.workspace.template kept<std::vector<LossSum>>();
+  sums.resize(static_cast<std::size_t>((rows + part - 1) / part));
   execution.run(static_cast<Index>(sums.size()), [&](Index task, const Compute&) {
     sums[static_cast<std::size_t>(task)] = loss(task * part, std::min(part, rows - task * part));
   });
@@ -41,7 +45,7 @@ template <Scalar T>
   auto hidden = execution.workspace.template matrix<T>(layout.rows(), width);
   model.encoder().forward(tokens, hidden, {}, nullptr, execution);
   auto chosen = execution.workspace.template matrix<T>(count, width);
-  detail::gather_rows<T>(hidden, masked.rows, chosen);
+  detail::gather_rows<T>(hidden, masked.rows, chosen, execution);
   LossSum sum;
   constexpr Index tile = 192;  // rows of logits at a time
   for (Index first = 0; first < count; first += tile) {
@@ -60,13 +64,15 @@ LossSum masked_language_gradient(const MaskedLanguageModel<T>& model, const Batc
                                  const MaskedTokens& masked, const EncoderOptions& options, double scale,
                                  EncoderCache<T>& cache, MaskedLanguageModel<T>& gradient, const Execution& execution) {
   const Workspace::Scope scope(execution.workspace);
-  const TokenBatch tokens{layout, masked.ids};
+  auto& tokens = execution.workspace.template kept<TokenBatch>();
+  tokens.layout = layout;
+  tokens.ids = masked.ids;
   const Index width = model.encoder().config().model_width, count = static_cast<Index>(masked.rows.size());
   auto hidden = execution.workspace.template matrix<T>(layout.rows(), width);
   model.encoder().forward(tokens, hidden, options, &cache, execution);
   auto chosen = execution.workspace.template matrix<T>(count, width);
   auto chosen_gradient = execution.workspace.template matrix<T>(count, width);
-  detail::gather_rows<T>(hidden, masked.rows, chosen);
+  detail::gather_rows<T>(hidden, masked.rows, chosen, execution);
   LossSum sum;
   model.head_backward(
       chosen, chosen_gradient, gradient,
@@ -78,7 +84,7 @@ LossSum masked_language_gradient(const MaskedLanguageModel<T>& model, const Batc
         });
       },
       execution);
-  hidden.setZero();
+  detail::zero_rows<T>(hidden, execution);
   for (Index i = 0; i < count; ++i) hidden.row(masked.rows[static_cast<std::size_t>(i)]) = chosen_gradient.row(i);
   model.encoder().backward(tokens, options, cache, hidden, gradient.encoder(), execution);
   return sum;

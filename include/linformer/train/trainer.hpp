@@ -48,12 +48,12 @@ class Trainer {
     set_zero(gradient_);
     LossSum sum;
     for (Index i = 0; i < micro_batches; ++i) sum += accumulate(i, gradient_);
-    gradient_.for_each_parameter([&](const std::string&, Shape, std::span<T> values) { world_.sum(values); });
+    gradient_.for_each_parameter([&](const ParameterName&, Shape, std::span<T> values) { world_.sum(values); });
     double sums[] = {sum.loss, sum.weight};
     world_.sum(std::span<double>(sums));
     TrainingStep step{{sums[0], sums[1]}, 0, config_.schedule.learning_rate(static_cast<std::int64_t>(steps()))};
     const double scale = step.loss.weight > 0 ? 1 / step.loss.weight : 1;
-    step.gradient_norm = gradient_norm<T>(gradient_, pool) * scale;
+    step.gradient_norm = gradient_norm<T>(gradient_, pool, norm_scratch_) * scale;
     if (!std::isfinite(step.loss.loss) || !std::isfinite(step.gradient_norm)) {
       throw Error(
           ErrorCode::not_finite, "loss at step " + std::to_string(steps()), "finite loss and gradients",
@@ -72,6 +72,7 @@ class Trainer {
   W world_;
   Model gradient_;
   AdamW<T> optimizer_;
+  GradientNormScratch<T> norm_scratch_;
 };
 
 }  // namespace linformer::inline LINFORMER_ABI
