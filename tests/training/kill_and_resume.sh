@@ -2,7 +2,7 @@
 # A run that is killed (-9) at random moments, again and again, and started again ends with the same bits as one that is
 # left alone, on another number of threads too; Ctrl-C saves. So does a fine-tuning that stops early.
 set -euo pipefail
-pretrain=$1 finetune=$2 source=$4 folder=$5
+pretrain=$1/pretrain finetune=$1/finetune source=$2 folder=$3
 rm -rf "$folder" && mkdir -p "$folder"
 
 run() { # run <output> <threads>; in a subshell, whose number is then the program's
@@ -26,6 +26,15 @@ kill_often() { # kill_often <command> <name>: until it has ended by itself
 }
 
 (run "$folder/whole" 1) >"$folder/whole.txt" 2>&1
+
+# Micro-batches are a matter of rounding: the first step's loss and gradient are those of the whole batch. The loss sums
+# some 80 tokens' in float, the norm 1e5 gradients': both well within 1e-4.
+"$pretrain" "$source/LICENSE" "$source/CONTRIBUTING.md" --steps 1 --length 64 --projected-length 16 --batch 8 \
+  --warmup 1 --output "$folder/one" >"$folder/one.txt" 2>&1
+numbers() { head -n 1 "$folder/$1/log.jsonl" | sed 's/.*"loss":\([^,]*\),"gradient_norm":\([^,]*\),.*/\1 \2/'; }
+paste -d ' ' <(numbers whole) <(numbers one) |
+  awk '{ print; for (i = 1; i <= 2; ++i) if (($i - $(i + 2)) ^ 2 > (1e-4 * $i) ^ 2 || $i <= 0) exit 1 }'
+
 kill_often run killed
 cmp "$folder/whole/model.safetensors" "$folder/killed/model.safetensors"
 cmp "$folder/whole/training.safetensors" "$folder/killed/training.safetensors"
