@@ -17,9 +17,9 @@ rm -rf "$folder" && mkdir -p "$folder"
 
 echo "== pretrain: how a program reads, byte by byte"
 text=(README.md CONTRIBUTING.md docs/architecture.md include/linformer/*/*.hpp)
-steps=$((seconds * 8))
+steps=$((seconds * 12))
 "$programs/pretrain" "${text[@]}" --validation CHANGELOG.md --length 128 --projected-length 32 --steps "$steps" \
-  --warmup $((steps / 10 + 1)) --evaluate-every $((steps / 4 + 1)) --threads "$jobs" --output "$folder/pretrained"
+  --warmup $((steps / 10 + 1)) --evaluate-every $((steps / 8)) --threads "$jobs" --output "$folder/pretrained"
 
 echo "== finetune: which lines of this repository are code, and which are text?"
 table() { # table <pattern of the line number> of code and text, labelled
@@ -46,8 +46,8 @@ printf '%s\n' "The projected context is a value that accumulates." "for (Index i
 echo "== ListOps: what is [MAX 4 [MIN 2 9 ] 7 ]? A guess is right one time in ten."
 for mechanism in linformer softmax; do
   "$programs/listops" --mechanism "$mechanism" --projected-length 16 --min-length 3 --max-length 32 --max-depth 3 \
-    --max-arguments 5 --trees 20000 --validation-trees 500 --test-trees 1000 --batch 64 --steps $((seconds * 25)) \
-    --learning-rate 3e-3 --evaluate-every $((seconds * 25 / 10 + 1)) --threads "$jobs" \
+    --max-arguments 5 --trees 20000 --validation-trees 500 --test-trees 1000 --batch 64 --steps $((seconds * 50)) \
+    --learning-rate 3e-3 --evaluate-every $((seconds * 5)) --threads "$jobs" \
     --output "$folder/listops_$mechanism"
 done
 

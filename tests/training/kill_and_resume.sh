@@ -10,7 +10,7 @@ run() { # run <output> <threads>; in a subshell, whose number is then the progra
     --micro-batches 2 --warmup 5 --save-every 7 --threads "$2" --output "$1"
 }
 
-kill_often() { # kill_often <command> <name>: until it has ended by itself
+kill_often() { # kill_often <command> <name>: until it has come to its end
   local kills=0 attempt pid
   for attempt in $(seq 1 200); do
     "$1" "$folder/$2" 2 >>"$folder/$2.txt" 2>&1 &
@@ -21,6 +21,7 @@ kill_often() { # kill_often <command> <name>: until it has ended by itself
     wait "$pid" 2>/dev/null || true
     [ -f "$folder/$2/model.safetensors" ] && break
   done
+  ("$1" "$folder/$2" 2) >>"$folder/$2.txt" 2>&1  # the last may have been killed after it had written its model
   echo "$2: killed $kills times"
   [ "$kills" -ge 2 ]
 }
