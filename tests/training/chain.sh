@@ -72,16 +72,16 @@ awk 'BEGIN {
   print "sentence\tlabel"
   for (i = 0; i < 400; ++i) {
     fine = i % 2; far = int(i / 2) % 2
-    printf "number %d is %s and %s\t%s%s%s\n", i * 7919 % 1000, fine ? "good" : "bad", far ? "distant" : "near", \
+    printf "number %d is %s and %s\t%s%s%s\n", 100 + (i * 7919 + int(i / 4) * 13) % 900, fine ? "good" : "bad", far ? "distant" : "near", \
       fine ? "fine" : "", fine && far ? "|" : "", far ? "far" : ""
   }
   print "number 1 is good and near\tfine, unheard of"
 }' >"$folder/several.tsv"
 "$finetune" "$folder/pretrained" "$folder/several.tsv" --validation-share 0.2 --labels fine far --multi-label \
-  --metric micro_f1 --class-weights balanced --epochs 20 --learning-rate 2e-3 --batch 16 --pooling mean \
+  --metric loss --class-weights balanced --epochs 12 --learning-rate 2e-3 --batch 16 --pooling mean \
   --output "$folder/several" | tee "$folder/several.txt"
 grep -q "1 malformed and left out" "$folder/several.txt"
 grep -q '"micro_f1": 1.0' "$folder/several/scores.json"
-printf 'number 8 is %s\n' "good and distant" "good and near" "bad and distant" "bad and near" |
+printf 'number 508 is %s\n' "good and distant" "good and near" "bad and distant" "bad and near" |
   "$classify" "$folder/several" | sed 's/,"probabilities".*//' >"$folder/several.jsonl"
 printf '{"labels":%s\n' '["fine","far"]' '["fine"]' '["far"]' '[]' | cmp - "$folder/several.jsonl"
