@@ -1,5 +1,5 @@
 // Classifies texts, a line each (of pairs, two with a tab between them), from files or stdin: one JSON object a line
-// with the label and all probabilities.
+// with the label, or those that hold where there may be several, and all probabilities.
 #include "support/any_tokenizer.hpp"
 #include "support/model_folder.hpp"
 
@@ -46,11 +46,20 @@ class Classifier {
     Matrix<float> p =
         model_.forward(TokenBatch::from_sequences(sequences), {}, nullptr, Execution{pool_, workspace_, default_isa()});
     for (Index i = 0; i < p.rows(); ++i) {
-      Index best = 0;
-      const float largest = p.row(i).maxCoeff(&best);
-      p.row(i) = (p.row(i).array() - largest).exp();
-      p.row(i) /= p.row(i).sum();
-      nlohmann::ordered_json line = {{"label", settings_.labels[static_cast<std::size_t>(best)]}};
+      nlohmann::ordered_json line;
+      if (settings_.multi_label) {
+        p.row(i) = 1 / (1 + (-p.row(i).array()).exp());
+        line["labels"] = nlohmann::ordered_json::array();
+        for (Index c = 0; c < p.cols(); ++c) {
+          if (p(i, c) > 0.5F) line["labels"].push_back(settings_.labels[static_cast<std::size_t>(c)]);
+        }
+      } else {
+        Index best = 0;
+        const float largest = p.row(i).maxCoeff(&best);
+        p.row(i) = (p.row(i).array() - largest).exp();
+        p.row(i) /= p.row(i).sum();
+        line["label"] = settings_.labels[static_cast<std::size_t>(best)];
+      }
       for (Index c = 0; c < p.cols(); ++c) {
         line["probabilities"][settings_.labels[static_cast<std::size_t>(c)]] = p(i, c);
       }

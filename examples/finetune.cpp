@@ -25,13 +25,17 @@ std::vector<std::string> label_names(const Options& options, const LabelledSeque
   if (!options.texts.labels.empty()) return options.texts.labels;
   if (std::all_of(options.training.begin(), options.training.end(), is_imdb_split)) return {"neg", "pos"};
   std::vector<std::string> names;
-  const std::int32_t most = *std::max_element(samples.labels.begin(), samples.labels.end());
+  std::int32_t most = 0;
+  for (const std::int32_t label : samples.labels) most = std::max(most, label);
+  for (const auto& list : samples.label_lists) most = list.empty() ? most : std::max(most, list.back());
   for (std::int32_t label = 0; label <= most; ++label) names.push_back(std::to_string(label));
   return names;
 }
 
 int run(Options& options) {
   const AnyTokenizer tokenizer = AnyTokenizer::of_folder(options.model);
+  detail::require(!options.texts.multi_label || options.smoothing == 0, ErrorCode::unsupported, "smoothing",
+                  "none of several labels", std::to_string(options.smoothing));
   const EncoderConfig config = encoder_config_from_json(read_json(options.model + "/config.json"));
   const Index length = config.sequence_length;
   LabelledSequences training;
@@ -40,7 +44,7 @@ int run(Options& options) {
   }
   const ClassifierSettings kind{label_names(options, training),
                                 options.pooling == "mean" ? Pooling::mean : Pooling::first_token,
-                                !options.texts.second.empty()};
+                                !options.texts.second.empty(), options.texts.multi_label};
   const auto classes = static_cast<Index>(kind.labels.size());
   std::optional<LabelledSequences> validation;
   if (!options.validation.empty()) {
@@ -94,6 +98,8 @@ int main(int argc, char** argv) {
   app.add_option("--second", options.texts.second, "column of a second text");
   app.add_option("--label", options.texts.label, "column of the label");
   app.add_option("--labels", options.texts.labels, "names of the labels, where the column does not hold numbers");
+  app.add_flag("--multi-label", options.texts.multi_label,
+               "the label column holds any number of labels, with | or , between: a sigmoid loss for each");
   app.add_option("--class-weights", options.told_weights, "of the loss: a number a class, or 'balanced' by their rows");
   app.add_option("--pooling", options.pooling, "what is classified")->check(CLI::IsMember({"first_token", "mean"}));
   app.add_flag("--from-scratch", options.from_scratch, "only the configuration and tokenizer of the model, no weights");

@@ -19,8 +19,4 @@ echo "== measure ($grid grid)"
 build/bench/bench/attention_benchmark --grid=$grid --benchmark_out=build/bench/attention.json --benchmark_out_format=json "$@"
 
 echo "== report"
-python=python3
-if ! python3 -c 'import matplotlib' 2>/dev/null && /usr/bin/python3 -c 'import matplotlib' 2>/dev/null; then
-  python=/usr/bin/python3
-fi
-"$python" scripts/report.py build/bench/attention.json --output build/bench
+"$(python_of_plots)" scripts/report.py build/bench/attention.json --output build/bench

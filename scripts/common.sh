@@ -12,3 +12,12 @@ fi
 
 # The comment at the head of the calling script. usage [PATH], from the root, of a script that lies elsewhere
 usage() { sed -n '2,/^[^#]/s/^# //p' "${1:-scripts/$(basename "$0")}"; }
+
+# The Python that has matplotlib, where one has; else any.
+python_of_plots() {
+  if ! python3 -c 'import matplotlib' 2>/dev/null && /usr/bin/python3 -c 'import matplotlib' 2>/dev/null; then
+    echo /usr/bin/python3
+  else
+    echo python3
+  fi
+}

@@ -13,11 +13,13 @@
 
 /// What the best model is chosen by.
 struct Metric {
-  std::string name = "accuracy";  ///< or macro_f1 or loss
+  std::string name = "accuracy";  ///< or macro_f1, micro_f1, loss
 
   [[nodiscard]] bool larger_is_better() const { return name != "loss"; }
   [[nodiscard]] double of(const ClassifierScores& scores) const {
-    return name == "loss" ? scores.loss : name == "macro_f1" ? scores.macro_f1() : scores.accuracy();
+    if (name == "loss") return scores.loss;
+    if (name == "macro_f1") return scores.macro_f1();
+    return name == "micro_f1" ? scores.micro_f1() : scores.accuracy();
   }
 };
 
@@ -38,7 +40,7 @@ struct ClassificationOptions : TrainingOptions {
     app.add_option("--patience", patience, "evaluations without a better one before the run stops; 0: never")
         ->check(CLI::NonNegativeNumber);
     app.add_option("--metric", metric.name, "of the validation, by which the best model is chosen and kept")
-        ->check(CLI::IsMember({"accuracy", "macro_f1", "loss"}));
+        ->check(CLI::IsMember({"accuracy", "macro_f1", "micro_f1", "loss"}));
     app.add_option("--evaluate-every", evaluate_every, "steps between evaluations; 0: an epoch")
         ->check(CLI::NonNegativeNumber);
     app.add_flag("--recompute", recompute, "keep less in memory: activations are computed again in backward");
@@ -99,8 +101,7 @@ class ClassificationTask {
                 .seed = options_.seed, .step = step_, .first_sample = static_cast<std::uint64_t>(parts_.first(i))},
         .recompute = options_.recompute};
     linformer::Matrix<float> logits = model_.forward(batch.tokens, call, &cache_, execution_);
-    const linformer::LossSum loss = linformer::cross_entropy_gradient<float>(
-        logits, batch.labels, 1.0, {.smoothing = options_.smoothing, .class_weights = options_.class_weights});
+    const linformer::LossSum loss = loss_gradient(logits, batch);
     model_.backward(batch.tokens, call, cache_, logits, gradient, execution_);
     return loss;
   }
@@ -114,12 +115,23 @@ class ClassificationTask {
             options_.metric.of(scores),
             {{"accuracy", scores.accuracy()},
              {"macro_f1", scores.macro_f1()},
+             {"micro_f1", scores.micro_f1()},
              {"validation_loss", scores.loss},
              {"confusion", scores.confusion_json()}},
             text};
   }
 
  private:
+  /// The sum of losses; its gradient takes the place of the logits.
+  linformer::LossSum loss_gradient(linformer::Matrix<float>& logits, const LabelledSequences::Batch& batch) const {
+    if (training_.multi_label()) {
+      return linformer::sigmoid_loss_gradient<float>(logits, batch.targets(model_.classes()), 1.0,
+                                                     {.positive_weights = options_.class_weights});
+    }
+    return linformer::cross_entropy_gradient<float>(
+        logits, batch.labels, 1.0, {.smoothing = options_.smoothing, .class_weights = options_.class_weights});
+  }
+
   const Model& model_;
   const ClassificationOptions& options_;
   const LabelledSequences& training_;

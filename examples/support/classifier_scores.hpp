@@ -6,34 +6,73 @@
 #include <linformer/train/classification_scores.hpp>
 #include <linformer/train/cross_entropy.hpp>
 #include <linformer/train/sample_order.hpp>
+#include <linformer/train/sigmoid_loss.hpp>
 
 #include "model_folder.hpp"
 
+#include <algorithm>
 #include <cstdio>
+#include <optional>
 #include <string>
 #include <vector>
 
 // Samples of a classifier, and how good it is on them.
 
-/// Sequences of tokens and their classes.
+/// Sequences of tokens and their classes: one each, or, where labels do not exclude each other, any number.
 struct LabelledSequences {
   std::vector<std::vector<linformer::TokenId>> sequences;
-  std::vector<std::int32_t> labels;
+  std::vector<std::int32_t> labels;                    ///< one a sequence, or
+  std::vector<std::vector<std::int32_t>> label_lists;  ///< rising, a list a sequence
 
-  [[nodiscard]] linformer::Index size() const { return static_cast<linformer::Index>(labels.size()); }
-  [[nodiscard]] std::string fingerprint() const { return fingerprint_of(sequences, labels); }
+  [[nodiscard]] linformer::Index size() const { return static_cast<linformer::Index>(sequences.size()); }
+  [[nodiscard]] bool multi_label() const { return labels.size() != sequences.size(); }
+  [[nodiscard]] std::string fingerprint() const {
+    std::vector<std::int32_t> all = labels;
+    for (const auto& list : label_lists) {
+      all.insert(all.end(), list.begin(), list.end());
+      all.push_back(-1);
+    }
+    return fingerprint_of(sequences, all);
+  }
+
+  /// Moves a sequence with its labels to the end of others.
+  void move_to(std::size_t i, LabelledSequences& others) {
+    others.sequences.push_back(std::move(sequences[i]));
+    if (multi_label()) {
+      others.label_lists.push_back(std::move(label_lists[i]));
+    } else {
+      others.labels.push_back(labels[i]);
+    }
+  }
 
   /// Some of them as a batch.
   struct Batch {
     linformer::TokenBatch tokens;
     std::vector<std::int32_t> labels;
+    std::vector<std::vector<std::int32_t>> label_lists;
+
+    /// Sequences × classes: 1 where a label holds.
+    [[nodiscard]] std::vector<std::uint8_t> targets(linformer::Index classes) const {
+      std::vector<std::uint8_t> result(label_lists.size() * static_cast<std::size_t>(classes), 0);
+      for (std::size_t row = 0; row < label_lists.size(); ++row) {
+        for (const std::int32_t label : label_lists[row]) {
+          result[row * static_cast<std::size_t>(classes) + static_cast<std::size_t>(label)] = 1;
+        }
+      }
+      return result;
+    }
   };
   [[nodiscard]] Batch batch(std::span<const linformer::Index> samples) const {
     std::vector<std::vector<linformer::TokenId>> chosen;
     Batch result;
     for (const linformer::Index sample : samples) {
-      chosen.push_back(sequences[static_cast<std::size_t>(sample)]);
-      result.labels.push_back(labels[static_cast<std::size_t>(sample)]);
+      const auto i = static_cast<std::size_t>(sample);
+      chosen.push_back(sequences[i]);
+      if (multi_label()) {
+        result.label_lists.push_back(label_lists[i]);
+      } else {
+        result.labels.push_back(labels[i]);
+      }
     }
     result.tokens = linformer::TokenBatch::from_sequences(chosen);
     return result;
@@ -42,17 +81,25 @@ struct LabelledSequences {
 
 /// How good a classifier is on some samples.
 struct ClassifierScores {
-  linformer::ConfusionMatrix confusion;
+  std::vector<linformer::ClassCounts> counts;           ///< of each class
+  std::optional<linformer::ConfusionMatrix> confusion;  ///< where labels exclude each other
+  linformer::Index rows = 0, right = 0;                 ///< right: rows of which every label is told
   double loss = 0;
 
-  [[nodiscard]] double accuracy() const { return confusion.accuracy(); }
-  [[nodiscard]] double macro_f1() const { return linformer::macro_f1(confusion.counts()); }
+  [[nodiscard]] double accuracy() const {
+    return static_cast<double>(right) / static_cast<double>(std::max(rows, linformer::Index{1}));
+  }
+  [[nodiscard]] double macro_f1() const { return linformer::macro_f1(counts); }
+  [[nodiscard]] double micro_f1() const { return linformer::micro_f1(counts); }
+
+  /// The confusion matrix, a row for each actual class; null where there is none.
   [[nodiscard]] nlohmann::ordered_json confusion_json() const {
+    if (!confusion) return nullptr;
     auto table = nlohmann::ordered_json::array();
-    for (linformer::Index actual = 0; actual < confusion.classes(); ++actual) {
+    for (linformer::Index actual = 0; actual < confusion->classes(); ++actual) {
       auto row = nlohmann::ordered_json::array();
-      for (linformer::Index predicted = 0; predicted < confusion.classes(); ++predicted) {
-        row.push_back(confusion(actual, predicted));
+      for (linformer::Index predicted = 0; predicted < confusion->classes(); ++predicted) {
+        row.push_back((*confusion)(actual, predicted));
       }
       table.push_back(row);
     }
@@ -60,9 +107,8 @@ struct ClassifierScores {
   }
 
   [[nodiscard]] nlohmann::ordered_json to_json(const std::vector<std::string>& names) const {
-    nlohmann::ordered_json json = {{"accuracy", accuracy()}, {"macro_f1", macro_f1()}, {"loss", loss}};
-    json["rows"] = confusion.rows();
-    const auto counts = confusion.counts();
+    nlohmann::ordered_json json = {
+        {"accuracy", accuracy()}, {"macro_f1", macro_f1()}, {"micro_f1", micro_f1()}, {"loss", loss}, {"rows", rows}};
     for (std::size_t c = 0; c < counts.size(); ++c) {
       json["classes"].push_back({{"label", names[c]},
                                  {"precision", counts[c].precision()},
@@ -70,7 +116,7 @@ struct ClassifierScores {
                                  {"f1", counts[c].f1()},
                                  {"rows", counts[c].actual}});
     }
-    json["confusion"] = confusion_json();
+    if (confusion) json["confusion"] = confusion_json();
     return json;
   }
 
@@ -78,39 +124,66 @@ struct ClassifierScores {
   void print(const std::vector<std::string>& names) const {
     const auto cut = [](const std::string& name) { return name.substr(0, 20); };
     std::printf("\n%20s  %9s  %9s  %9s  %9s\n", "class", "precision", "recall", "F1", "rows");
-    const auto counts = confusion.counts();
     for (std::size_t c = 0; c < counts.size(); ++c) {
       std::printf("%20s  %9.4f  %9.4f  %9.4f  %9td\n", cut(names[c]).c_str(), counts[c].precision(), counts[c].recall(),
                   counts[c].f1(), counts[c].actual);
     }
-    std::printf("accuracy %.4f, macro-F1 %.4f, loss %.4f over %td rows\n\nrows are actual, columns predicted\n%20s",
-                accuracy(), macro_f1(), loss, confusion.rows(), "");
+    std::printf("accuracy %.4f, macro-F1 %.4f, micro-F1 %.4f, loss %.4f over %td rows\n\n", accuracy(), macro_f1(),
+                micro_f1(), loss, rows);
+    if (!confusion) return;
+    std::printf("rows are actual, columns predicted\n%20s", "");
     for (const std::string& name : names) std::printf(" %9.9s", name.c_str());
-    for (linformer::Index actual = 0; actual < confusion.classes(); ++actual) {
+    for (linformer::Index actual = 0; actual < confusion->classes(); ++actual) {
       std::printf("\n%20s", cut(names[static_cast<std::size_t>(actual)]).c_str());
-      for (linformer::Index predicted = 0; predicted < confusion.classes(); ++predicted) {
-        std::printf(" %9td", confusion(actual, predicted));
+      for (linformer::Index predicted = 0; predicted < confusion->classes(); ++predicted) {
+        std::printf(" %9td", (*confusion)(actual, predicted));
       }
     }
     std::printf("\n\n");
   }
 };
 
+/// Takes up the rows of a batch. A label of several is told where its logit is above 0, a probability of one half.
+inline linformer::LossSum add_rows(const linformer::Matrix<float>& logits, const LabelledSequences::Batch& batch,
+                                   ClassifierScores& scores) {
+  const linformer::Index classes = logits.cols();
+  scores.rows += logits.rows();
+  if (scores.confusion) {
+    for (linformer::Index row = 0; row < logits.rows(); ++row) {
+      linformer::Index predicted = 0;
+      logits.row(row).maxCoeff(&predicted);
+      scores.confusion->add(batch.labels[static_cast<std::size_t>(row)], static_cast<std::int32_t>(predicted));
+    }
+    return linformer::cross_entropy<float>(logits, batch.labels);
+  }
+  const std::vector<std::uint8_t> targets = batch.targets(classes);
+  for (linformer::Index row = 0; row < logits.rows(); ++row) {
+    bool all = true;
+    for (linformer::Index c = 0; c < classes; ++c) {
+      const bool actual = targets[static_cast<std::size_t>(row * classes + c)] == 1, predicted = logits(row, c) > 0;
+      scores.counts[static_cast<std::size_t>(c)] += {actual, predicted, actual && predicted};
+      all = all && actual == predicted;
+    }
+    scores.right += all ? 1 : 0;
+  }
+  return linformer::sigmoid_loss<float>(logits, targets);
+}
+
 inline ClassifierScores score(const linformer::SequenceClassifier<float>& model, const LabelledSequences& samples,
                               linformer::Index batch, const linformer::Execution& execution) {
-  ClassifierScores scores{linformer::ConfusionMatrix(model.classes())};
+  ClassifierScores scores;
+  if (!samples.multi_label()) scores.confusion.emplace(model.classes());
+  scores.counts.resize(static_cast<std::size_t>(model.classes()));
   linformer::SampleOrder order(0, lengths_of(samples.sequences),
                                {.samples = batch, .window = 1 << 20, .shuffle = false});
   linformer::LossSum loss;
   for (linformer::Index i = 0; i < order.epoch(0).batches(); ++i) {
     const LabelledSequences::Batch its = samples.batch(order.batch(0, i));
-    const linformer::Matrix<float> logits = model.forward(its.tokens, {}, nullptr, execution);
-    loss += linformer::cross_entropy<float>(logits, its.labels);
-    for (linformer::Index row = 0; row < logits.rows(); ++row) {
-      linformer::Index predicted = 0;
-      logits.row(row).maxCoeff(&predicted);
-      scores.confusion.add(its.labels[static_cast<std::size_t>(row)], static_cast<std::int32_t>(predicted));
-    }
+    loss += add_rows(model.forward(its.tokens, {}, nullptr, execution), its, scores);
+  }
+  if (scores.confusion) {
+    scores.counts = scores.confusion->counts();
+    for (const auto& counts : scores.counts) scores.right += counts.hits;
   }
   scores.loss = loss.mean();
   return scores;

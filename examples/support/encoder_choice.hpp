@@ -30,6 +30,22 @@ struct EncoderChoice {
     app.add_flag("--pre-norm", pre_norm, "layer norm before each sublayer instead of after");
   }
 
+  /// f(name, value) of each, as a table of configurations names them.
+  template <class Visitor>
+  void for_each_field(const Visitor& f) {
+    f("preset", preset);
+    f("layers", layers);
+    f("width", width);
+    f("heads", heads);
+    f("mechanism", mechanism);
+    f("projection", projection);
+    f("sharing", sharing);
+    f("length", length);
+    f("projected_length", projected_length);
+    f("dropout", dropout);
+    f("pre_norm", pre_norm);
+  }
+
   /// @throws linformer::Error invalid_configuration
   [[nodiscard]] linformer::EncoderConfig config(linformer::Index vocabulary) const {
     const std::map<std::string, linformer::EncoderConfig> sizes{{"tiny", linformer::presets::tiny()},

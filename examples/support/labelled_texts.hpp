@@ -17,7 +17,50 @@
 struct LabelledTextOptions {
   std::string text = "sentence", second, label = "label";
   std::vector<std::string> labels;  ///< names; empty: the column holds numbers
+  bool multi_label = false;         ///< whether the column holds any number of them, with | or , between
 };
+
+/// Rising classes that a field of several labels states. @return nothing if a part of it is none
+inline std::optional<std::vector<std::int32_t>> parse_labels(std::string_view field,
+                                                             const linformer::ExampleConfig& config) {
+  std::vector<std::int32_t> classes;
+  for (std::size_t begin = 0; begin < field.size();) {
+    const std::size_t end = std::min(field.find_first_of("|,", begin), field.size());
+    std::string_view part = field.substr(begin, end - begin);
+    part.remove_prefix(std::min(part.find_first_not_of(' '), part.size()));
+    part = part.substr(0, part.find_last_not_of(' ') + 1);
+    begin = end + 1;
+    const auto label = linformer::detail::parse_label(part, config);
+    if (!label) return std::nullopt;
+    classes.push_back(*label);
+  }
+  std::sort(classes.begin(), classes.end());
+  classes.erase(std::unique(classes.begin(), classes.end()), classes.end());
+  return classes;
+}
+
+/// The rows of a table, each with any number of classes: as `read_examples`, which knows one.
+inline linformer::Dataset read_multi_label(const std::string& path, const linformer::ExampleConfig& config,
+                                           std::vector<std::vector<std::int32_t>>& label_lists) {
+  const bool csv = std::filesystem::path(path).extension() == ".csv";
+  linformer::TableReader reader(path, {.format = csv ? linformer::TableFormat::csv : linformer::TableFormat::tsv,
+                                       .on_malformed = config.on_malformed});
+  const std::size_t first = reader.column(config.first), label = reader.column(config.label);
+  const std::size_t second = config.second.empty() ? first : reader.column(config.second);
+  linformer::Dataset data;
+  for (linformer::TableRow row; reader.next(row);) {
+    auto classes = parse_labels(row.fields[label], config);
+    if (!classes) {
+      reader.reject_last(row, "any number of: " + linformer::detail::label_description(config),
+                         "'" + row.fields[label] + "'");
+      continue;
+    }
+    label_lists.push_back(std::move(*classes));
+    data.examples.push_back({.first = row.fields[first], .second = row.fields[second]});
+  }
+  data.report = reader.report();
+  return data;
+}
 
 /// Whether a path is a split of the Large Movie Review Dataset.
 inline bool is_imdb_split(const std::string& path) {
@@ -33,18 +76,21 @@ inline void read_labelled(const std::string& path, const LabelledTextOptions& op
                           linformer::Index length, linformer::Index classes, LabelledSequences& samples) {
   linformer::Dataset data;
   if (is_imdb_split(path)) {
-    linformer::detail::require(options.second.empty(), linformer::ErrorCode::invalid_configuration, path,
-                               "one text a row", "a column of second texts, '" + options.second + "'");
+    linformer::detail::require(options.second.empty() && !options.multi_label,
+                               linformer::ErrorCode::invalid_configuration, path, "one text a row, and one label",
+                               options.multi_label ? "several labels" : "a column of second texts");
     data = linformer::read_imdb(path, linformer::OnMalformed::skip);
   } else {
     linformer::detail::require(!std::filesystem::is_directory(path), linformer::ErrorCode::malformed_input, path,
                                "a table, or a folder with pos/ and neg/", "another folder");
-    data = linformer::read_examples(path, {.first = options.text,
-                                           .second = options.second,
-                                           .label = options.label,
-                                           .label_names = options.labels,
-                                           .classes = static_cast<int>(classes),
-                                           .on_malformed = linformer::OnMalformed::skip});
+    const linformer::ExampleConfig config{.first = options.text,
+                                          .second = options.second,
+                                          .label = options.label,
+                                          .label_names = options.labels,
+                                          .classes = static_cast<int>(classes),
+                                          .on_malformed = linformer::OnMalformed::skip};
+    data = options.multi_label ? read_multi_label(path, config, samples.label_lists)
+                               : linformer::read_examples(path, config);
   }
   linformer::Index cut = 0;
   for (const linformer::Example& example : data.examples) {
@@ -53,7 +99,7 @@ inline void read_labelled(const std::string& path, const LabelledTextOptions& op
                                : linformer::encode_pair(tokenizer, example.first, example.second, {.length = length});
     cut += encoded.dropped() > 0 ? 1 : 0;
     samples.sequences.push_back(std::move(encoded.sequences.front()));
-    samples.labels.push_back(example.label);
+    if (!options.multi_label) samples.labels.push_back(example.label);
   }
   std::printf("%s: %zu rows, %td of them cut to %td tokens, %td malformed and left out\n", path.c_str(),
               data.examples.size(), cut, length, data.report.malformed);
@@ -71,10 +117,8 @@ inline LabelledSequences hold_out(LabelledSequences& samples, double share, std:
   const linformer::RandomStream draws = linformer::RandomStream(seed).derive("validation share");
   const auto threshold = static_cast<std::uint64_t>(share * 4294967296.0);
   LabelledSequences kept, held;
-  for (std::size_t i = 0; i < samples.labels.size(); ++i) {
-    LabelledSequences& to = draws.words(i)[0] < threshold ? held : kept;
-    to.sequences.push_back(std::move(samples.sequences[i]));
-    to.labels.push_back(samples.labels[i]);
+  for (std::size_t i = 0; i < samples.sequences.size(); ++i) {
+    samples.move_to(i, draws.words(i)[0] < threshold ? held : kept);
   }
   std::printf("%td rows to learn from, %td to judge by\n", kept.size(), held.size());
   linformer::detail::require(kept.size() > 0 && held.size() > 0, linformer::ErrorCode::malformed_input,
@@ -84,7 +128,8 @@ inline LabelledSequences hold_out(LabelledSequences& samples, double share, std:
   return held;
 }
 
-/// Weights of the classes: numbers as they are told, or "balanced", rows / (classes · rows of the class).
+/// Weights of the classes: numbers as they are told, or "balanced": rows / (classes · rows of the class); of labels
+/// that do not exclude each other rows without / rows with the label.
 /// @throws linformer::Error invalid_configuration
 inline std::vector<float> class_weights(const std::vector<std::string>& told, const LabelledSequences& samples,
                                         std::size_t classes) {
@@ -96,10 +141,14 @@ inline std::vector<float> class_weights(const std::vector<std::string>& told, co
   if (told.size() == 1 && told.front() == "balanced") {
     std::vector<linformer::Index> rows(classes, 0);
     for (const std::int32_t label : samples.labels) ++rows[static_cast<std::size_t>(label)];
+    for (const auto& list : samples.label_lists) {
+      for (const std::int32_t label : list) ++rows[static_cast<std::size_t>(label)];
+    }
     for (std::size_t c = 0; c < classes; ++c) {
       if (rows[c] == 0) fail("a row of every class to balance by", "none of class " + std::to_string(c));
-      weights.push_back(static_cast<float>(static_cast<double>(samples.size()) /
-                                           (static_cast<double>(classes) * static_cast<double>(rows[c]))));
+      const auto with = static_cast<double>(rows[c]), all = static_cast<double>(samples.size());
+      weights.push_back(static_cast<float>(samples.multi_label() ? (all - with) / with
+                                                                 : all / (static_cast<double>(classes) * with)));
     }
     return weights;
   }

@@ -26,19 +26,32 @@ inline std::vector<linformer::Index> lengths_of(const std::vector<std::vector<li
   return lengths;
 }
 
-/// What a run was trained on, in a few letters: a run that goes on must find the same.
+/// A few digits that tell data apart: FNV-1a.
+class Fingerprint {
+ public:
+  void take(std::uint64_t word) {
+    for (int shift = 0; shift < 64; shift += 8) hash_ = (hash_ ^ (word >> shift & 255)) * 0x100000001B3;
+  }
+  void take(std::string_view bytes) {
+    take(bytes.size());
+    for (const char byte : bytes) hash_ = (hash_ ^ static_cast<unsigned char>(byte)) * 0x100000001B3;
+  }
+  [[nodiscard]] std::string text() const { return std::to_string(hash_); }
+
+ private:
+  std::uint64_t hash_ = 0xCBF29CE484222325;
+};
+
+/// What a run was trained on: one that goes on must find the same.
 inline std::string fingerprint_of(const std::vector<std::vector<linformer::TokenId>>& sequences,
                                   const std::vector<std::int32_t>& labels) {
-  std::uint64_t hash = 0xCBF29CE484222325;  // FNV-1a
-  const auto take = [&](std::uint64_t word) {
-    for (int shift = 0; shift < 64; shift += 8) hash = (hash ^ (word >> shift & 255)) * 0x100000001B3;
-  };
+  Fingerprint fingerprint;
   for (const auto& sequence : sequences) {
-    take(sequence.size());
-    for (const linformer::TokenId token : sequence) take(static_cast<std::uint64_t>(token));
+    fingerprint.take(sequence.size());
+    for (const linformer::TokenId token : sequence) fingerprint.take(static_cast<std::uint64_t>(token));
   }
-  for (const std::int32_t label : labels) take(static_cast<std::uint64_t>(label));
-  return std::to_string(sequences.size()) + " sequences, " + std::to_string(hash);
+  for (const std::int32_t label : labels) fingerprint.take(static_cast<std::uint64_t>(label));
+  return std::to_string(sequences.size()) + " sequences, " + fingerprint.text();
 }
 
 /// Reads the parameters of a module from a file that may hold others besides, such as an encoder's from a language
@@ -55,19 +68,25 @@ void load_part(const linformer::SafetensorsFile& file, Module& module) {
 struct ClassifierSettings {
   std::vector<std::string> labels;
   linformer::Pooling pooling = linformer::Pooling::first_token;
-  bool pairs = false;  ///< whether it was trained on pairs of texts
+  bool pairs = false;        ///< whether it was trained on pairs of texts
+  bool multi_label = false;  ///< whether a text may have several labels, or none
 
   static ClassifierSettings read(const std::string& folder) {
-    linformer::detail::FieldReader reader(read_json(folder + "/classifier.json"));
+    const nlohmann::json json = read_json(folder + "/classifier.json");
+    linformer::detail::FieldReader reader(json);
     ClassifierSettings settings;
     reader.take("labels", settings.labels);
     reader.take("pooling", pooling_names, settings.pooling);
     reader.take("pairs", settings.pairs);
+    if (json.contains("multi_label")) reader.take("multi_label", settings.multi_label);
     reader.finish();
     return settings;
   }
   [[nodiscard]] nlohmann::ordered_json to_json() const {
-    return {{"labels", labels}, {"pooling", linformer::detail::name_in(pooling_names, pooling)}, {"pairs", pairs}};
+    return {{"labels", labels},
+            {"pooling", linformer::detail::name_in(pooling_names, pooling)},
+            {"pairs", pairs},
+            {"multi_label", multi_label}};
   }
 
   static constexpr linformer::detail::EnumNames<linformer::Pooling, 2> pooling_names{

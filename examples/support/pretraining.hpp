@@ -28,6 +28,20 @@ struct PretrainingOptions : TrainingOptions {
     steps = 1000;
     evaluate_every = 200;
   }
+
+  /// f(name, value) of each but the seed, the vocabulary and the threads, as a table of configurations names them.
+  template <class Visitor>
+  void for_each_field(const Visitor& f) {
+    encoder.for_each_field(f);
+    f("batch", batch);
+    f("micro_batches", micro_batches);
+    f("steps", steps);
+    f("warmup", warmup);
+    f("learning_rate", learning_rate);
+    f("evaluate_every", evaluate_every);
+    f("save_every", save_every);
+    f("recompute", recompute);
+  }
 };
 
 using Sequences = std::vector<std::vector<linformer::TokenId>>;
@@ -155,7 +169,6 @@ class MaskedLanguageTask {
 struct PretrainingResult {
   linformer::EncoderConfig encoder;
   linformer::Index parameters = 0;
-  double tokens_per_second = 0;  ///< of this process's steps
 };
 
 /// A whole run in a folder. @param validation empty for none @return nothing if it was interrupted
@@ -193,5 +206,5 @@ inline std::optional<PretrainingResult> pretrain(const std::string& name, const 
   if (!run.train(task, pool)) return std::nullopt;
   linformer::save_parameters(folder + "/model.safetensors", model);
   linformer::write_file(folder + "/config.json", linformer::to_json(config).dump(2) + "\n");
-  return PretrainingResult{config, linformer::parameter_count(model), run.tokens_per_second()};
+  return PretrainingResult{config, linformer::parameter_count(model)};
 }

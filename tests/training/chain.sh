@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # pretrain, then finetune, then classify, as the README shows them: the classifier learns to tell two kinds of lines.
 set -euo pipefail
-pretrain=$1 finetune=$2 classify=$3 source=$4 folder=$5
+pretrain=$1/pretrain finetune=$1/finetune classify=$1/classify source=$2 folder=$3
 rm -rf "$folder" && mkdir -p "$folder"
 "$pretrain" "$source/LICENSE" --steps 10 --warmup 2 --length 64 --projected-length 16 --batch 8 --output "$folder/pretrained"
 
@@ -66,3 +66,22 @@ for attempt in 1 2; do
   grep -q "imdb: 40 rows" "$folder/imdb.txt"
 done
 grep -q "Goes on at step 20" "$folder/imdb.txt"
+
+# Labels that do not exclude each other: two words, each with a label of its own, together, alone, or neither.
+awk 'BEGIN {
+  print "sentence\tlabel"
+  for (i = 0; i < 400; ++i) {
+    fine = i % 2; far = int(i / 2) % 2
+    printf "number %d is %s and %s\t%s%s%s\n", 100 + (i * 7919 + int(i / 4) * 13) % 900, fine ? "good" : "bad", far ? "distant" : "near", \
+      fine ? "fine" : "", fine && far ? "|" : "", far ? "far" : ""
+  }
+  print "number 1 is good and near\tfine, unheard of"
+}' >"$folder/several.tsv"
+"$finetune" "$folder/pretrained" "$folder/several.tsv" --validation-share 0.2 --labels fine far --multi-label \
+  --metric loss --class-weights balanced --epochs 12 --learning-rate 2e-3 --batch 16 --pooling mean \
+  --output "$folder/several" | tee "$folder/several.txt"
+grep -q "1 malformed and left out" "$folder/several.txt"
+grep -q '"micro_f1": 1.0' "$folder/several/scores.json"
+printf 'number 508 is %s\n' "good and distant" "good and near" "bad and distant" "bad and near" |
+  "$classify" "$folder/several" | sed 's/,"probabilities".*//' >"$folder/several.jsonl"
+printf '{"labels":%s\n' '["fine","far"]' '["fine"]' '["far"]' '[]' | cmp - "$folder/several.jsonl"

@@ -1,0 +1,221 @@
+// Pretrains masked language models of several configurations with several seeds and puts the results side by side.
+// Ctrl-C saves; the same command goes on where it was: finished cells are skipped.
+#include "support/pretraining.hpp"
+
+#include <map>
+
+namespace {
+
+using namespace linformer;
+
+struct Options {
+  std::string table, validation, output = "ablation";
+  std::vector<std::string> files;
+  Index vocabulary = 0, threads = 2;
+};
+
+/// One configuration with one seed.
+struct Cell {
+  std::string name, folder;
+  PretrainingOptions options;
+  nlohmann::ordered_json settings;  ///< all fields, and the data
+
+  [[nodiscard]] std::string result_path() const { return folder + "/cell.json"; }
+};
+
+/// The table's object of that name. @throws Error malformed_input
+nlohmann::ordered_json member(const nlohmann::ordered_json& table, const std::string& path, const char* name) {
+  const bool there = table.is_object() && table.contains(name) && !table[name].empty();
+  detail::require(there, ErrorCode::malformed_input, path, std::string("a member '") + name + "'", "none");
+  return table[name];
+}
+
+/// The options that common fields and a configuration's make up. @throws Error for a field that is none, or its value
+PretrainingOptions options_of(const nlohmann::ordered_json& common, const nlohmann::ordered_json& configuration) {
+  PretrainingOptions options;
+  nlohmann::ordered_json fields;
+  options.for_each_field([&](const char* name, const auto& value) { fields[name] = value; });
+  for (const auto& part : {common, configuration}) {
+    detail::require(part.is_object(), ErrorCode::malformed_input, "configuration", "an object", part.type_name());
+    fields.update(part);
+  }
+  detail::FieldReader reader{nlohmann::json(fields)};
+  options.for_each_field([&](const char* name, auto& value) { reader.take(name, value); });
+  reader.finish();
+  const auto positive = [](const char* name, Index value) {
+    detail::require_config(value >= 1, name, "at least 1", value);
+  };
+  positive("micro_batches", options.micro_batches);
+  positive("steps", options.steps);
+  positive("evaluate_every", options.evaluate_every);
+  positive("save_every", options.save_every);
+  return options;
+}
+
+/// All cells of a table. Every one is checked before the first is trained.
+std::vector<Cell> read_cells(const Options& options, Index vocabulary) {
+  const auto table = nlohmann::ordered_json::parse(read_file(options.table), nullptr, /*allow_exceptions=*/false);
+  detail::require(!table.is_discarded(), ErrorCode::malformed_input, options.table, "JSON", "other text");
+  const auto configurations = member(table, options.table, "configurations");
+  const auto seeds = member(table, options.table, "seeds");
+  const auto common = table.contains("common") ? table["common"] : nlohmann::ordered_json::object();
+  for (const auto& [name, value] : table.items()) {
+    const bool known = name == "common" || name == "configurations" || name == "seeds";
+    detail::require(known, ErrorCode::malformed_input, options.table, "common, configurations and seeds", name);
+  }
+  detail::require(configurations.is_object(), ErrorCode::malformed_input, options.table, "configurations by name",
+                  configurations.type_name());
+  Fingerprint data;
+  for (const std::string& file : options.files) data.take(read_file(file));
+  data.take(read_file(options.validation));
+
+  std::vector<Cell> cells;
+  for (const auto& [name, configuration] : configurations.items()) {
+    detail::require(!name.empty() && name.front() != '.' && name.find('/') == std::string::npos,
+                    ErrorCode::malformed_input, options.table, "names that a folder can have", name);
+    for (const auto& seed : seeds) {
+      detail::require(seed.is_number_unsigned(), ErrorCode::malformed_input, options.table, "seeds of at least 0",
+                      seed.dump());
+      Cell cell{.name = name, .folder = {}, .options = options_of(common, configuration), .settings = {}};
+      cell.options.seed = seed.get<std::uint64_t>();
+      cell.options.threads = options.threads;
+      cell.options.vocabulary = options.vocabulary;
+      cell.folder = options.output + "/" + name + "/seed-" + std::to_string(cell.options.seed);
+      cell.options.for_each_field([&](const char* field, const auto& value) { cell.settings[field] = value; });
+      cell.settings["vocabulary"] = options.vocabulary;
+      cell.settings["data"] = data.text();
+      static_cast<void>(cell.options.encoder.config(vocabulary));
+      cells.push_back(std::move(cell));
+    }
+  }
+  return cells;
+}
+
+/// What a finished cell has told, if it has. @throws Error invalid_configuration if it was another
+std::optional<nlohmann::ordered_json> finished(const Cell& cell) {
+  if (!std::filesystem::exists(cell.result_path())) return std::nullopt;
+  const auto result = nlohmann::ordered_json::parse(read_file(cell.result_path()), nullptr, /*allow_exceptions=*/false);
+  const bool known = result.is_object() && result.contains("settings");
+  detail::require(known, ErrorCode::malformed_input, cell.result_path(), "the result of a cell", "something else");
+  detail::require(result["settings"] == cell.settings, ErrorCode::invalid_configuration,
+                  cell.result_path() + ": settings", "those of the table, " + cell.settings.dump(),
+                  result["settings"].dump());
+  return result;
+}
+
+/// The evaluations of a cell's log, and its rate.
+void add_curve(const std::string& log, nlohmann::ordered_json& result) {
+  std::ifstream in(log);
+  auto curve = nlohmann::ordered_json::array();
+  for (std::string line; std::getline(in, line);) {
+    const auto entry = nlohmann::ordered_json::parse(line);
+    result["tokens_per_second"] = entry["tokens_per_second"];
+    if (!entry.contains("validation_loss")) continue;
+    curve.push_back({{"step", entry["step"]},
+                     {"training_loss", entry["loss"]},
+                     {"validation_loss", entry["validation_loss"]},
+                     {"perplexity", entry["perplexity"]}});
+  }
+  if (!curve.empty()) {
+    result["validation_loss"] = curve.back()["validation_loss"];
+    result["perplexity"] = curve.back()["perplexity"];
+  }
+  result["curve"] = std::move(curve);
+}
+
+/// Trains one cell. @return nothing if it was interrupted
+std::optional<nlohmann::ordered_json> train(const Cell& cell, const AnyTokenizer& tokenizer, const Sequences& training,
+                                            const Sequences& validation, const std::string& pieces) {
+  std::filesystem::create_directories(cell.folder);
+  if (std::filesystem::exists(pieces)) write_file(cell.folder + "/" + AnyTokenizer::file_name, read_file(pieces));
+  nlohmann::ordered_json result = {{"configuration", cell.name}, {"seed", cell.options.seed}};
+  result["steps"] = cell.options.steps;
+  try {
+    const auto done = pretrain(cell.name, cell.options, tokenizer, training, validation, cell.folder);
+    if (!done) return std::nullopt;
+    result["parameters"] = done->parameters;
+    result["encoder"] = to_json(done->encoder);
+  } catch (const Error& error) {
+    if (error.code() != ErrorCode::not_finite) throw;
+    result["error"] = error.what();  // as it would be in another attempt: the other cells go on
+  }
+  add_curve(cell.folder + "/log.jsonl", result);
+  result["settings"] = cell.settings;
+  write_file(cell.result_path(), result.dump(2) + "\n");
+  std::filesystem::remove(training_state_path(cell.folder));
+  return result;
+}
+
+void print(const nlohmann::ordered_json& cells) {
+  std::printf("\n%24s  %6s  %10s  %10s  %10s  %10s\n", "configuration", "seed", "parameters", "loss", "perplexity",
+              "tokens/s");
+  for (const auto& cell : cells) {
+    std::printf("%24s  %6llu", cell["configuration"].get<std::string>().substr(0, 24).c_str(),
+                static_cast<unsigned long long>(cell["seed"].get<std::uint64_t>()));
+    if (cell.contains("error")) {
+      std::printf("  %s\n", cell["error"].get<std::string>().c_str());
+      continue;
+    }
+    std::printf("  %10td  %10.4f  %10.3f  %10.0f\n", cell["parameters"].get<Index>(),
+                cell["validation_loss"].get<double>(), cell["perplexity"].get<double>(),
+                cell["tokens_per_second"].get<double>());
+  }
+}
+
+int run(const Options& options) {
+  std::filesystem::create_directories(options.output);
+  const std::string results = options.output + "/results.json", pieces = options.output + "/" + AnyTokenizer::file_name;
+  const AnyTokenizer tokenizer =
+      AnyTokenizer::of_run(options.output, options.files, options.vocabulary, !std::filesystem::exists(results));
+  const std::vector<Cell> cells = read_cells(options, tokenizer.vocabulary_size());
+  std::map<Index, std::pair<Sequences, Sequences>> data;  // by length
+  nlohmann::ordered_json done = nlohmann::ordered_json::array();
+  bool failed = false;
+  for (const Cell& cell : cells) {
+    std::printf("== %s, seed %llu\n", cell.name.c_str(), static_cast<unsigned long long>(cell.options.seed));
+    std::fflush(stdout);
+    auto result = finished(cell);
+    if (!result) {
+      const Index length = cell.options.encoder.length;
+      if (!data.contains(length)) {
+        data[length] = {read_sequences(tokenizer, options.files, length),
+                        read_sequences(tokenizer, {options.validation}, length)};
+      }
+      const auto& [training, validation] = data[length];
+      result = train(cell, tokenizer, training, validation, pieces);
+    }
+    if (!result) return 130;
+    failed = failed || result->contains("error");
+    done.push_back(std::move(*result));
+    write_file(results, nlohmann::ordered_json{{"cells", done}}.dump(2) + "\n");
+  }
+  print(done);
+  std::printf("%s written.\n", results.c_str());
+  return failed ? 1 : 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  Options options;
+  CLI::App app(
+      "Pretrains several configurations with several seeds; the same command goes on where it was. The table is JSON:\n"
+      R"({"common": {"length": 128, "steps": 500}, "seeds": [1, 2],)"
+      "\n"
+      R"( "configurations": {"softmax": {"mechanism": "softmax"}, "k = 32": {"projected_length": 32}}})"
+      "\nFields: preset, layers, width, heads, mechanism, projection, sharing, length, projected_length, dropout, "
+      "pre_norm, batch, micro_batches, steps, warmup, learning_rate, evaluate_every, save_every, recompute, with "
+      "pretrain's meaning and defaults. Each cell's folder holds a model as pretrain writes it; results.json holds "
+      "all.");
+  app.option_defaults()->always_capture_default();
+  app.add_option("table", options.table, "JSON file of configurations and seeds")->required()->check(CLI::ExistingFile);
+  app.add_option("files", options.files, "text of any kind to train on")->required()->check(CLI::ExistingFile);
+  app.add_option("--validation", options.validation, "text that is not trained on")
+      ->required()
+      ->check(CLI::ExistingFile);
+  app.add_option("--output", options.output, "folder for the results, and a folder for each cell");
+  app.add_option("--vocabulary", options.vocabulary, "pieces of a SentencePiece model to train first; 0: bytes")
+      ->check(CLI::NonNegativeNumber);
+  app.add_option("--threads", options.threads, "threads")->check(CLI::PositiveNumber);
+  return run_program(app, argc, argv, [&] { return run(options); });
+}
