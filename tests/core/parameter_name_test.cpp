@@ -26,7 +26,7 @@ TEST_CASE("a parameter's name is put together like a string, however long", "[pa
 TEST_CASE("a name may come from any text, and of any size", "[parameters]") {
   REQUIRE(ParameterName(std::string("a") + "b").view() == "ab");
   REQUIRE(ParameterName(std::string_view()).view().empty());
-  for (const std::size_t size : {118, 119, 120}) {
+  for (const std::size_t size : {std::size_t{118}, std::size_t{119}, std::size_t{120}}) {
     const std::string text(size, 'x');
     REQUIRE((ParameterName(text) + "").view() == text);
     REQUIRE((ParameterName("") + text + "y").view() == text + "y");
