@@ -21,6 +21,7 @@ struct Options : ClassificationOptions {
 };
 
 /// Names of the classes: those told, those of IMDB's folders, or the numbers up to the largest label.
+/// @throws Error out_of_range for a number that hardly is one of a class
 std::vector<std::string> label_names(const Options& options, const LabelledSequences& samples) {
   if (!options.texts.labels.empty()) return options.texts.labels;
   if (std::all_of(options.training.begin(), options.training.end(), is_imdb_split)) return {"neg", "pos"};
@@ -28,6 +29,8 @@ std::vector<std::string> label_names(const Options& options, const LabelledSeque
   std::int32_t most = 0;
   for (const std::int32_t label : samples.labels) most = std::max(most, label);
   for (const auto& list : samples.label_lists) most = list.empty() ? most : std::max(most, list.back());
+  detail::require(most < 100000, ErrorCode::out_of_range, "label", "a class below 100000, or names by --labels",
+                  std::to_string(most));
   for (std::int32_t label = 0; label <= most; ++label) names.push_back(std::to_string(label));
   return names;
 }

@@ -60,7 +60,7 @@ for i in $(seq 0 19); do
   echo "number $i is fine and good" >"$folder/imdb/pos/${i}_9.txt"
   echo "number $i is poor and bad" >"$folder/imdb/neg/${i}_2.txt"
 done
-for attempt in 1 2; do
+for _ in 1 2; do
   "$finetune" "$folder/pretrained" "$folder/imdb" "$folder/train.tsv" --validation "$folder/imdb" --from-scratch \
     --labels 0 1 --steps 20 --batch 16 --output "$folder/imdb_tuned" | tee "$folder/imdb.txt"
   grep -q "imdb: 40 rows" "$folder/imdb.txt"
