@@ -16,6 +16,7 @@ struct Options {
   std::string model;
   std::vector<std::string> files;
   Index batch = 32, threads = 1;
+  bool skip_self_test = false;
 };
 
 class Classifier {
@@ -26,7 +27,8 @@ class Classifier {
         model_(encoder_config_from_json(read_json(options.model + "/config.json")),
                static_cast<Index>(settings_.labels.size()), settings_.pooling, 1),
         pool_(options.threads) {
-    load_parameters(SafetensorsFile::open(options.model + "/model.safetensors"), model_);
+    load_model(SafetensorsFile::open(options.model + "/model.safetensors"), model_,
+               Execution{pool_, workspace_, default_isa()}, {.self_test = !options.skip_self_test});
   }
 
   /// Prints what each text is.
@@ -98,6 +100,7 @@ int main(int argc, char** argv) {
   app.add_option("files", options.files, "texts; none: stdin")->check(CLI::ExistingFile);
   app.add_option("--batch", options.batch, "lines that are computed together")->check(CLI::PositiveNumber);
   app.add_option("--threads", options.threads, "threads")->check(CLI::PositiveNumber);
+  app.add_flag("--skip-self-test", options.skip_self_test, "load the model without a replay of its self-test");
   CLI11_PARSE(app, argc, argv);
   try {
     Classifier classifier(options);

@@ -186,7 +186,7 @@ inline std::optional<ClassificationResult> train_classifier(
   std::printf("%td parameters, %td sequences a batch, %td batches an epoch, %lld steps.\n",
               linformer::parameter_count(model), options.batch, task.batches_an_epoch(), static_cast<long long>(steps));
   if (!run.train(task, execution.pool)) return std::nullopt;
-  linformer::save_parameters(folder + "/model.safetensors", model);
+  linformer::save_model(folder + "/model.safetensors", model, execution);
   linformer::write_file(folder + "/config.json", linformer::to_json(model.encoder().config()).dump(2) + "\n");
   return ClassificationResult{run.steps(), run.best_step(), run.tokens_per_second(), settings};
 }

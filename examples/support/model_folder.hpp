@@ -3,6 +3,7 @@
 #include <linformer/core/file.hpp>
 #include <linformer/io.hpp>
 #include <linformer/model/config_json.hpp>
+#include <linformer/model/model_file.hpp>
 #include <linformer/model/sequence_classifier.hpp>
 #include <linformer/text/tokenizer.hpp>
 

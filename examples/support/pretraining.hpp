@@ -204,7 +204,7 @@ inline std::optional<PretrainingResult> pretrain(const std::string& name, const 
   const linformer::Execution execution{pool, workspace, linformer::default_isa()};
   MaskedLanguageTask task(model, options, training, judged ? &validation : nullptr, execution);
   if (!run.train(task, pool)) return std::nullopt;
-  linformer::save_parameters(folder + "/model.safetensors", model);
+  linformer::save_model(folder + "/model.safetensors", model, execution);
   linformer::write_file(folder + "/config.json", linformer::to_json(config).dump(2) + "\n");
   return PretrainingResult{config, linformer::parameter_count(model)};
 }
