@@ -40,8 +40,9 @@ echo "== the same without pretraining, to compare"
 tune from_scratch --from-scratch
 
 echo "== classify"
-printf '%s\n' "The projected context is a value that accumulates." "for (Index i = 0; i < rows; ++i) sum += x(i, j);" |
-  tee /dev/stderr | "$programs/classify" "$folder/finetuned"
+for line in "The projected context is a value that accumulates." "for (Index i = 0; i < rows; ++i) sum += x(i, j);"; do
+  echo "$line" && echo "$line" | "$programs/classify" "$folder/finetuned"
+done
 
 echo "== ListOps: what is [MAX 4 [MIN 2 9 ] 7 ]? A guess is right one time in ten."
 for mechanism in linformer softmax; do
