@@ -91,7 +91,8 @@ class EncoderLayer {
 
     const TransposedLinear<T> intermediate = transposed<T>(intermediate_, execution.here());
     const TransposedLinear<T> output = transposed<T>(output_, execution.here());
-    detail::for_each_part(rows, detail::linear_tile, execution, [&](Index first, Index count, const Compute& compute) {
+    constexpr Index tile = detail::feed_forward_tile;
+    detail::for_each_part(rows, tile, execution, [&](Index first, Index count, const Compute& compute) {
       const auto of_tile = [&](detail::PaddedMatrix<T> Cache::*member, bool kept) -> MatrixRef<T> {
         if (!kept) return compute.workspace.template matrix<T>(count, width);
         return (cache->*member).block().middleRows(first, count);
