@@ -1,6 +1,6 @@
 #pragma once
 
-#include <linformer/model/encoder_options.hpp>
+#include <linformer/model/encoder_layer.hpp>
 #include <linformer/model/sinusoidal_positions.hpp>
 #include <linformer/model/token_batch.hpp>
 #include <linformer/nn/embedding.hpp>
@@ -203,22 +203,7 @@ class Encoder {
                     "all rows, which backward goes through", "some");
     detail::require(options.read == nullptr || options.read->fits(tokens.layout), ErrorCode::shape_mismatch, "read",
                     "rows of these tokens", "those of another batch");
-    detail::require(
-        static_cast<Index>(tokens.ids.size()) == tokens.layout.rows(), ErrorCode::shape_mismatch, "token ids",
-        [&] { return std::to_string(tokens.layout.rows()); }, [&] { return std::to_string(tokens.ids.size()); });
-    for (const std::int32_t id : tokens.ids) {
-      detail::require(
-          id >= 0 && id < config_.vocabulary_size, ErrorCode::out_of_range, "token ids",
-          [&] { return "ids from 0 to " + std::to_string(config_.vocabulary_size - 1); },
-          [&] { return std::to_string(id); });
-    }
-    for (Index b = 0; b < tokens.layout.sequences(); ++b) {
-      const Index extent = tokens.layout.positions(b).extent();
-      detail::require(
-          extent <= config_.sequence_length, ErrorCode::sequence_too_long, "tokens",
-          [&] { return "at most sequence_length = " + std::to_string(config_.sequence_length) + " tokens"; },
-          [&] { return std::to_string(extent); });
-    }
+    tokens.require_valid(config_.vocabulary_size, config_.sequence_length);
   }
 
   [[nodiscard]] const LayerProjections<T>& layer_projections(std::size_t layer, Workspace& workspace) const {

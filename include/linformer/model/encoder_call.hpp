@@ -10,6 +10,15 @@
 
 namespace linformer::inline LINFORMER_ABI {
 
+/// What a call of an encoder may ask for. All fields may be left out.
+struct EncoderOptions {
+  std::optional<DropoutAddress> dropout{};  ///< a training call: its seed, step and first sample
+  bool recompute = false;  ///< in training: keep the input of each layer alone and compute the rest anew in backward
+  /// In inference: the rows of the output that are wanted, of the tokens' layout; null for all. The last layer is
+  /// computed for these alone.
+  const RowSelection* read = nullptr;
+};
+
 /// What one call of an encoder computes with: rows of a ragged batch, and in training the address of its draws.
 struct EncoderCall {
   const BatchLayout& layout;

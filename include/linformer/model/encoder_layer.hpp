@@ -2,22 +2,12 @@
 
 #include <linformer/attention/attention_backward.hpp>
 #include <linformer/model/config.hpp>
+#include <linformer/model/encoder_cache.hpp>
 #include <linformer/model/encoder_call.hpp>
 #include <linformer/model/feed_forward.hpp>
 #include <linformer/model/weights_form.hpp>
-#include <linformer/nn/layer_norm.hpp>
 
 namespace linformer::inline LINFORMER_ABI {
-
-/// What forward of one layer keeps for backward, rows × D unless said. "Sum" is a sublayer's input plus its output.
-template <Scalar T>
-struct EncoderLayerCache {
-  detail::PaddedMatrix<T> input, attention_input;  ///< the latter with pre_norm alone, else it is the input
-  detail::PaddedMatrix<T> attention_sum, feed_forward_input;
-  detail::PaddedMatrix<T> activation_input;  ///< rows × feed-forward width
-  detail::PaddedMatrix<T> feed_forward_sum;  ///< not with pre_norm
-  RowStatistics<T> attention_statistics, output_statistics;
-};
 
 /// One block of the encoder: attention and feed-forward, each with a residual connection, dropout and layer norm.
 /// @tparam Form `Trainable`, or `Frozen` for inference alone
