@@ -1,4 +1,6 @@
 #include <linformer/linformer.hpp>
+#include <linformer/model/masked_language_model.hpp>
+#include <linformer/model/sequence_classifier.hpp>
 
 #include "allocation/heap.hpp"
 #include "support/catch.hpp"
@@ -374,6 +376,50 @@ TEST_CASE("the second call of a shape allocates nothing", "[allocation]") {
     Workspace workspace;
     check(attention(mechanism), {.workspace = &workspace});
     check(attention(mechanism).frozen(), {.workspace = &workspace});
+  }
+}
+
+TEST_CASE("the second call of a frozen encoder or head allocates nothing", "[allocation]") {
+  if (default_isa() == Isa::eigen) return;  // Eigen's own products allocate
+  EncoderConfig config{.vocabulary_size = 20,
+                       .sequence_length = 120,
+                       .layers = 2,
+                       .model_width = 16,
+                       .heads = 2,
+                       .feed_forward_width = 530,
+                       .projected_length = 9};
+  const TokenBatch tokens{BatchLayout::from_lengths(std::vector<Index>{120, 0, 37}), std::vector<std::int32_t>(157, 3)};
+  const std::vector<Index> rows{0, 5, 130, 150};
+  const RowSelection read(tokens.layout, rows);
+  for (const auto mechanism : {Mechanism::linformer, Mechanism::softmax, Mechanism::softmax_tiled}) {
+    for (const bool pre_norm : {false, true}) {
+      config.mechanism = mechanism;
+      config.pre_norm = pre_norm;
+      const MaskedLanguageModel<float> model(config, 1);
+      const SequenceClassifier<float> first(config, 3, Pooling::first_token, 1), mean(config, 3, Pooling::mean, 1);
+      for (const Precision precision : {Precision::full, Precision::bf16}) {
+        const auto frozen = model.frozen(precision);
+        const auto frozen_first = first.frozen(precision), frozen_mean = mean.frozen(precision);
+        for (const Index threads : {1, 2}) {
+          CAPTURE(static_cast<int>(mechanism), pre_norm, static_cast<int>(precision), threads);
+          ThreadPool pool(threads);
+          Workspace workspace;
+          const Execution execution{pool, workspace, default_isa()};
+          Matrix<float> hidden(157, 16), logits(read.size(), 20), classes(3, 3);
+          const auto call = [&] {
+            frozen.encoder().forward(tokens, hidden, {}, nullptr, execution);
+            frozen.forward(tokens, read, logits, execution);
+            frozen_first.forward(tokens, classes, {}, nullptr, execution);
+            frozen_mean.forward(tokens, classes, {}, nullptr, execution);
+          };
+          call();
+          call();  // blocks of scratch memory become one when the first call ends
+          const long before = heap::allocations;
+          call();
+          CHECK(heap::allocations == before);
+        }
+      }
+    }
   }
 }
 

@@ -20,6 +20,11 @@ EncoderConfig small() {
           .attention_dropout = 0};
 }
 
+double cosine(const Matrix<float>& a, const Matrix<float>& b) {
+  const oracle::Table x = exact(a), y = exact(b);
+  return x.cwiseProduct(y).sum() / (x.norm() * y.norm());
+}
+
 }  // namespace
 
 TEST_CASE("logits of the masked language model are the formula's", "[masked_language_model]") {
@@ -69,4 +74,39 @@ TEST_CASE("gradients of the head are those of central differences, in tiles too"
     check_values("hidden", {hidden.data(), static_cast<std::size_t>(hidden.size())},
                  {hidden_gradient.data(), static_cast<std::size_t>(hidden.size())}, loss);
   }
+}
+
+TEST_CASE("logits of the tokens that are read are those of all, frozen too", "[masked_language_model]") {
+  EncoderConfig config = small();
+  config.layers = 2;
+  config.model_width = 8;
+  MaskedLanguageModel<float> model(config, 1);
+  randomise(model, 100);
+  const auto frozen = model.frozen();
+  const FrozenMaskedLanguageModel<float> half = model.frozen(Precision::bf16);
+  const TokenBatch tokens =
+      TokenBatch::from_sequences(std::vector<std::vector<std::int32_t>>{{1, 4, 4, 8, 2}, {}, {3, 5, 7}});
+  const std::vector<Index> rows{1, 4, 6};
+  const RowSelection read(tokens.layout, rows);
+  for (const Isa isa : supported_isas()) {
+    CAPTURE(name_of(isa));
+    Resources resources(1, isa), two(2, isa);
+    const Matrix<float> all = model.logits(model.encoder()(tokens, resources.execution), resources.execution);
+    Matrix<float> expected(3, 9);
+    gather_rows<float>(all, rows, expected);
+    // Some 100 roundings behind each other, in any order of sums, of values about 1.
+    const auto near = [&](const Matrix<float>& logits) {
+      return (logits - expected).cwiseAbs().maxCoeff() <= 100 * 0x1p-24F * expected.cwiseAbs().maxCoeff();
+    };
+    const Matrix<float> logits = frozen(tokens, read, resources.execution);
+    CHECK(near(logits));
+    CHECK(near(model(tokens, read, resources.execution)));
+    CHECK(same_bits(frozen(tokens, read, two.execution), logits));
+    const Matrix<float> rounded = half(tokens, read, resources.execution);
+    CHECK(cosine(rounded, expected) >= 0.999);
+    CHECK_FALSE(same_bits(rounded, logits));
+  }
+  Resources resources(1);
+  Matrix<float> wrong(2, 9);
+  check_error([&] { frozen.forward(tokens, read, wrong, resources.execution); }, ErrorCode::shape_mismatch, "logits");
 }

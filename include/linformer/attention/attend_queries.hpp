@@ -62,8 +62,11 @@ template <Scalar T>
 void project_output(const TransposedWeights<T>& weights, const ConstMatrixRef<T>& attended, MatrixRef<T> y,
                     const Compute& compute) {
   const Workspace::Scope scope(compute.workspace);
-  multiply<T>(compute.isa, operand<T>(attended, compute), weights.output, y,
-              {.column_bias = data_or_null(weights.output_bias)});
+  // Weights on the left, of which a block then serves the whole tile from the second-level cache.
+  auto columns = compute.workspace.matrix<T>(y.cols(), y.rows());
+  multiply<T>(compute.isa, weights.output, operand<T>(attended, compute), columns,
+              {.row_bias = data_or_null(weights.output_bias)});
+  transpose<T>(compute.isa, columns, y);
 }
 
 /// Copies weights (keys × m) divided by their sums (1 × m) into rows of P̄.

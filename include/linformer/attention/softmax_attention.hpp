@@ -30,8 +30,9 @@ void keys_values_of_tokens(const TransposedWeights<T>& weights, const ConstMatri
     MatrixRef<T> keys = result.keys(first, count);
     multiply<T>(compute.isa, weights.key, columns, keys, {.row_bias = detail::data_or_null(weights.key_bias)});
     keys *= key_scale;
-    MatrixRef<T> values = result.values().middleRows(first, count);
-    multiply<T>(compute.isa, columns, weights.value, values, {.column_bias = detail::data_or_null(weights.value_bias)});
+    auto values = compute.workspace.matrix<T>(width, count);
+    multiply<T>(compute.isa, weights.value, columns, values, {.row_bias = detail::data_or_null(weights.value_bias)});
+    transpose<T>(compute.isa, values, result.values().middleRows(first, count));
   });
   result.round(execution.isa, execution.precision);
 }

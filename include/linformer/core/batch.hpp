@@ -96,6 +96,27 @@ class BatchLayout {
     return layout;
   }
 
+  /// Becomes the layout of some rows of a batch, each with its sequence and its position; memory is used again.
+  /// @param rows their numbers in the batch, increasing. @throws Error out_of_range; the layout is then unchanged
+  void assign_rows(const BatchLayout& batch, std::span<const Index> rows) {
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+      detail::require(
+          rows[i] >= (i == 0 ? 0 : rows[i - 1] + 1) && rows[i] < batch.rows(), ErrorCode::out_of_range, "rows",
+          [&] { return "increasing numbers below " + std::to_string(batch.rows()); },
+          [&] { return std::to_string(rows[i]); });
+    }
+    offsets_.assign(1, 0);
+    positions_.clear();
+    std::size_t i = 0;
+    for (Index b = 0; b < batch.sequences(); ++b) {
+      const Positions positions = batch.positions(b);
+      for (; i < rows.size() && rows[i] < batch.offset(b + 1); ++i) {
+        positions_.push_back(positions[rows[i] - batch.offset(b)]);
+      }
+      offsets_.push_back(static_cast<Index>(i));
+    }
+  }
+
   [[nodiscard]] Index sequences() const { return static_cast<Index>(offsets_.size()) - 1; }
   /// Present tokens of all sequences.
   [[nodiscard]] Index rows() const { return offsets_.back(); }
@@ -103,6 +124,10 @@ class BatchLayout {
   [[nodiscard]] Index offset(Index b) const { return offsets_[static_cast<std::size_t>(b)]; }
   /// Present tokens of sequence b.
   [[nodiscard]] Index length(Index b) const { return offset(b + 1) - offset(b); }
+  /// The sequence that owns a row below `rows()`.
+  [[nodiscard]] Index sequence_of(Index row) const {
+    return std::upper_bound(offsets_.begin(), offsets_.end(), row) - offsets_.begin() - 1;
+  }
   /// Position of each row of sequence b in its own sequence.
   [[nodiscard]] Positions positions(Index b) const {
     return {0, length(b), positions_.empty() ? nullptr : positions_.data() + offset(b)};

@@ -1,26 +1,21 @@
 #pragma once
 
-#include <linformer/model/encoder_cache.hpp>
+#include <linformer/model/encoder_layer.hpp>
+#include <linformer/model/sinusoidal_positions.hpp>
 #include <linformer/model/token_batch.hpp>
 #include <linformer/nn/embedding.hpp>
 
-#include <cmath>
-
 namespace linformer::inline LINFORMER_ABI {
 
-/// What a call of an encoder may ask for. All fields may be left out.
-struct EncoderOptions {
-  std::optional<DropoutAddress> dropout{};  ///< a training call: its seed, step and first sample
-  bool recompute = false;  ///< in training: keep the input of each layer alone and compute the rest anew in backward
-};
-
-/// A RoBERTa-style encoder over ragged batches of tokens. Its E and F belong to one `ProjectionSet`.
-template <Scalar T>
+/// A RoBERTa-style encoder over ragged batches of tokens. Its E and F belong to one `ProjectionSet`. Const calls with
+/// workspaces of their own may run at the same time.
+/// @tparam Form `Trainable`; `Frozen` makes it a `FrozenEncoder`
+template <Scalar T, class Form = Trainable>
 class Encoder {
  public:
   /// Weights are drawn N(0, 0.02²) as RoBERTa's, biases are zero; E and F as `ProjectionSet` draws them.
   /// @throws Error invalid_configuration, size_overflow or unsupported
-  Encoder(const EncoderConfig& config, std::uint64_t seed)
+  Encoder(const EncoderConfig& config, std::uint64_t seed) requires(Form::trainable)
       : config_(resolved(config)),
         words_{Matrix<T>(config_.vocabulary_size, config_.model_width)},
         positions_{
@@ -44,16 +39,37 @@ class Encoder {
         fill_normal(values, stream.derive(name), T{0.02F});
       }
     });
-    if (config_.positions == PositionKind::sinusoidal) fill_sinusoids();
+    if (config_.positions == PositionKind::sinusoidal) {
+      sinusoids_ = sinusoidal_positions<T>(config_.sequence_length, config_.model_width);
+    }
+  }
+
+  /// The same encoder for inference alone: weights of products lie as products read them, in full precision or rounded
+  /// to bfloat16, and never change, so that any number of threads may share it. Later changes of this one do not reach
+  /// it. In full precision it gives the same bits on the vector paths.
+  /// @throws Error unsupported for bf16 of another scalar than `float` or an odd head width
+  [[nodiscard]] Encoder<T, Frozen> frozen(Precision precision = Precision::full) const requires(Form::trainable) {
+    Encoder<T, Frozen> result;
+    result.config_ = config_;
+    result.words_ = words_;
+    result.positions_ = positions_;
+    result.embedding_norm_ = embedding_norm_;
+    result.final_norm_ = final_norm_;
+    for (const EncoderLayer<T>& layer : layers_) result.layers_.push_back(layer.frozen(precision));
+    result.projections_ = projections_.frozen(precision);
+    result.sinusoids_ = sinusoids_;
+    return result;
   }
 
   /// The configuration with its defaults filled in.
   [[nodiscard]] const EncoderConfig& config() const { return config_; }
+  /// What products are computed in.
+  [[nodiscard]] Precision precision() const { return layers_.front().attention().weights().precision(); }
   [[nodiscard]] const ProjectionSet<T>& projections() const { return projections_; }
-  [[nodiscard]] ProjectionSet<T>& projections() { return projections_; }
+  [[nodiscard]] ProjectionSet<T>& projections() requires(Form::trainable) { return projections_; }
   /// The table of word embeddings, V × D, for heads that tie their decoder to it.
   [[nodiscard]] const Embedding<T>& words() const { return words_; }
-  [[nodiscard]] Embedding<T>& words() { return words_; }
+  [[nodiscard]] Embedding<T>& words() requires(Form::trainable) { return words_; }
 
   /// Addresses of draws that the encoder takes: a head's begin here.
   [[nodiscard]] std::uint64_t dropout_sites() const { return layer_site(layers_.size()); }
@@ -65,28 +81,44 @@ class Encoder {
     return out;
   }
 
-  /// @param out rows × D
+  /// The same for the rows that are read. @return a row for each, × D
+  [[nodiscard]] Matrix<T> operator()(const TokenBatch& tokens, const RowSelection& read,
+                                     const Execution& execution) const {
+    Matrix<T> out(read.size(), config_.model_width);
+    forward(tokens, out, {.read = &read}, nullptr, execution);
+    return out;
+  }
+
+  /// @param out a row for each token, or for each that is read, × D
   /// @param cache what backward needs; null for inference
-  /// @throws Error shape_mismatch, sequence_too_long; out_of_range for an id beyond the vocabulary
+  /// @throws Error shape_mismatch, sequence_too_long; out_of_range for an id beyond the vocabulary; unsupported for a
+  ///   cache beside rows to be read, or training of a frozen encoder
   void forward(const TokenBatch& tokens, MatrixRef<T> out, const EncoderOptions& options, EncoderCache<T>* cache,
                const Execution& execution) const {
-    check(tokens);
-    detail::require_shape("output", out.rows(), out.cols(), tokens.layout.rows(), config_.model_width);
+    check(tokens, options, cache != nullptr);
+    const RowSelection* const read = options.read;
+    detail::require_shape("output", out.rows(), out.cols(), read != nullptr ? read->size() : tokens.layout.rows(),
+                          config_.model_width);
     const Workspace::Scope scope(execution.workspace);
     const EncoderCall call{tokens.layout, options.dropout};
-    embed(tokens, out, execution);
-    if (cache != nullptr) copy(out, cache->embedding_sum, execution);
-    embedding_norm_.forward(out, out, cache != nullptr ? &cache->embedding_statistics : nullptr, execution);
-    detail::apply_dropout<T>(call, embedding_site(), config_.dropout, out, execution);
+    // All rows go through every layer but the last, whose output has those that are read.
+    auto all = execution.workspace.template matrix<T>(read != nullptr ? tokens.layout.rows() : 0, config_.model_width);
+    MatrixRef<T> x = read != nullptr ? MatrixRef<T>(all) : out;
+    embed(tokens, x, execution);
+    if (cache != nullptr) copy(x, cache->embedding_sum, execution);
+    embedding_norm_.forward(x, x, cache != nullptr ? &cache->embedding_statistics : nullptr, execution);
+    detail::apply_dropout<T>(call, embedding_site(), config_.dropout, x, execution);
     if (cache != nullptr) {
       const std::size_t kept = options.recompute ? 1 : layers_.size();
       cache->layers.resize(kept);
       cache->inputs.resize(options.recompute ? layers_.size() : 0);
     }
     for (std::size_t layer = 0; layer < layers_.size(); ++layer) {
-      if (cache != nullptr && options.recompute) copy(out, cache->inputs[layer], execution);
-      layers_[layer].forward(layer_projections(layer, execution), call, layer_site(layer), out,
-                             cache != nullptr && !options.recompute ? &cache->layers[layer] : nullptr, execution);
+      if (cache != nullptr && options.recompute) copy(x, cache->inputs[layer], execution);
+      const bool last = layer + 1 == layers_.size();
+      layers_[layer].forward(layer_projections(layer, execution), call, layer_site(layer), x, last ? read : nullptr,
+                             last ? out : x, cache != nullptr && !options.recompute ? &cache->layers[layer] : nullptr,
+                             execution);
     }
     if (!config_.pre_norm) return;
     if (cache != nullptr) copy(out, cache->final_input, execution);
@@ -96,8 +128,9 @@ class Encoder {
   /// Adds to the gradients of all weights. @param options as forward had them
   /// @param out_gradient rows × D: the gradient of forward's output; used up
   void backward(const TokenBatch& tokens, const EncoderOptions& options, EncoderCache<T>& cache,
-                MatrixRef<T> out_gradient, Encoder& gradient, const Execution& execution) const {
-    check(tokens);
+                MatrixRef<T> out_gradient, Encoder& gradient, const Execution& execution) const
+      requires(Form::trainable) {
+    check(tokens, options, /*training=*/true);
     detail::require_shape("output gradient", out_gradient.rows(), out_gradient.cols(), tokens.layout.rows(),
                           config_.model_width);
     const Workspace::Scope scope(execution.workspace);
@@ -113,7 +146,7 @@ class Encoder {
         const Workspace::Scope again(execution.workspace);
         auto x = execution.workspace.template matrix<T>(out_gradient.rows(), out_gradient.cols());
         detail::copy_rows<T>(cache.inputs[layer].block(), x, execution);
-        layers_[layer].forward(projections, call, layer_site(layer), x, &its, execution);
+        layers_[layer].forward(projections, call, layer_site(layer), x, nullptr, x, &its, execution);
       }
       auto& projection_gradients = execution.workspace.template kept<detail::EncoderScratch<T>>().projection_gradients;
       if (config_.mechanism == Mechanism::linformer) {
@@ -139,17 +172,20 @@ class Encoder {
   /// f(name, shape, values), named as in Hugging Face's BERT: `embeddings.word_embeddings.weight`, …,
   /// `encoder.layer.0.…`, and `projections.…`.
   template <class Visitor>
-  void for_each_parameter(Visitor&& visitor) {
+  void for_each_parameter(Visitor&& visitor) requires(Form::trainable) {
     visit_own(*this, visitor);
     projections_.for_each_parameter(visitor);
   }
   template <class Visitor>
-  void for_each_parameter(Visitor&& visitor) const {
+  void for_each_parameter(Visitor&& visitor) const requires(Form::trainable) {
     visit_own(*this, visitor);
     projections_.for_each_parameter(visitor);
   }
 
  private:
+  friend class Encoder<T, Trainable>;
+  Encoder() = default;
+
   // Addresses of draws: those of layer l begin at count · (l + 1).
   static constexpr std::uint64_t sites = static_cast<std::uint64_t>(detail::DropoutSite::count);
   [[nodiscard]] static std::uint64_t embedding_site() { return 0; }
@@ -160,23 +196,14 @@ class Encoder {
     detail::copy_rows<T>(from, to.block(), execution);
   }
 
-  void check(const TokenBatch& tokens) const {
-    detail::require(
-        static_cast<Index>(tokens.ids.size()) == tokens.layout.rows(), ErrorCode::shape_mismatch, "token ids",
-        [&] { return std::to_string(tokens.layout.rows()); }, [&] { return std::to_string(tokens.ids.size()); });
-    for (const std::int32_t id : tokens.ids) {
-      detail::require(
-          id >= 0 && id < config_.vocabulary_size, ErrorCode::out_of_range, "token ids",
-          [&] { return "ids from 0 to " + std::to_string(config_.vocabulary_size - 1); },
-          [&] { return std::to_string(id); });
-    }
-    for (Index b = 0; b < tokens.layout.sequences(); ++b) {
-      const Index extent = tokens.layout.positions(b).extent();
-      detail::require(
-          extent <= config_.sequence_length, ErrorCode::sequence_too_long, "tokens",
-          [&] { return "at most sequence_length = " + std::to_string(config_.sequence_length) + " tokens"; },
-          [&] { return std::to_string(extent); });
-    }
+  void check(const TokenBatch& tokens, const EncoderOptions& options, bool training) const {
+    detail::require(Form::trainable || (!training && !options.dropout), ErrorCode::unsupported, "training",
+                    "an encoder whose weights train", "a frozen one");
+    detail::require(options.read == nullptr || !training, ErrorCode::unsupported, "read",
+                    "all rows, which backward goes through", "some");
+    detail::require(options.read == nullptr || options.read->fits(tokens.layout), ErrorCode::shape_mismatch, "read",
+                    "rows of these tokens", "those of another batch");
+    tokens.require_valid(config_.vocabulary_size, config_.sequence_length);
   }
 
   /// Of this layer until another is asked for; none of softmax attention.
@@ -202,18 +229,6 @@ class Encoder {
     });
   }
 
-  void fill_sinusoids() {
-    sinusoids_.resize(config_.sequence_length, config_.model_width);
-    for (Index position = 0; position < sinusoids_.rows(); ++position) {
-      for (Index j = 0; j < sinusoids_.cols(); ++j) {
-        const Index even = j - j % 2;
-        const double exponent = static_cast<double>(even) / static_cast<double>(config_.model_width);
-        const double angle = static_cast<double>(position) / std::pow(10000.0, exponent);
-        sinusoids_(position, j) = static_cast<T>(j % 2 == 0 ? std::sin(angle) : std::cos(angle));
-      }
-    }
-  }
-
   template <class Self, class Visitor>
   static void visit_own(Self& self, Visitor&& visitor) {
     self.words_.for_each_parameter("embeddings.word_embeddings", visitor);
@@ -225,12 +240,16 @@ class Encoder {
     if (self.config_.pre_norm) self.final_norm_.for_each_parameter("encoder.LayerNorm", visitor);
   }
 
-  EncoderConfig config_;
+  EncoderConfig config_{};
   Embedding<T> words_, positions_;
   LayerNorm<T> embedding_norm_, final_norm_;
-  std::vector<EncoderLayer<T>> layers_;
+  std::vector<EncoderLayer<T, Form>> layers_;
   ProjectionSet<T> projections_;
   Matrix<T> sinusoids_;
 };
+
+/// An encoder for inference alone, made by `Encoder::frozen`.
+template <Scalar T>
+using FrozenEncoder = Encoder<T, Frozen>;
 
 }  // namespace linformer::inline LINFORMER_ABI

@@ -1,10 +1,22 @@
 #pragma once
 
-#include <linformer/model/encoder_layer.hpp>
+#include <linformer/attention/project_backward.hpp>
+#include <linformer/core/workspace.hpp>
+#include <linformer/nn/layer_norm.hpp>
 
 #include <deque>
 
 namespace linformer::inline LINFORMER_ABI {
+
+/// What forward of one layer keeps for backward, rows × D unless said. "Sum" is a sublayer's input plus its output.
+template <Scalar T>
+struct EncoderLayerCache {
+  detail::PaddedMatrix<T> input, attention_input;  ///< the latter with pre_norm alone, else it is the input
+  detail::PaddedMatrix<T> attention_sum, feed_forward_input;
+  detail::PaddedMatrix<T> activation_input;  ///< rows × feed-forward width
+  detail::PaddedMatrix<T> feed_forward_sum;  ///< not with pre_norm
+  RowStatistics<T> attention_statistics, output_statistics;
+};
 
 /// What forward of an encoder keeps for backward.
 template <Scalar T>

@@ -2,54 +2,24 @@
 
 #include <linformer/attention/attention_backward.hpp>
 #include <linformer/model/config.hpp>
-#include <linformer/nn/layer_norm.hpp>
+#include <linformer/model/encoder_cache.hpp>
+#include <linformer/model/encoder_call.hpp>
+#include <linformer/model/feed_forward.hpp>
+#include <linformer/model/weights_form.hpp>
 #include <linformer/nn/rows.hpp>
 
 namespace linformer::inline LINFORMER_ABI {
 
-/// What one call of an encoder computes with: rows of a ragged batch, and in training the address of its draws.
-struct EncoderCall {
-  const BatchLayout& layout;
-  std::optional<DropoutAddress> dropout{};  ///< set in training; its site is that of the encoder's first draw
-};
-
-/// What forward of one layer keeps for backward, rows × D unless said. "Sum" is a sublayer's input plus its output.
-template <Scalar T>
-struct EncoderLayerCache {
-  detail::PaddedMatrix<T> input, attention_input;  ///< the latter with pre_norm alone, else it is the input
-  detail::PaddedMatrix<T> attention_sum, feed_forward_input;
-  detail::PaddedMatrix<T> activation_input;  ///< rows × feed-forward width
-  detail::PaddedMatrix<T> feed_forward_sum;  ///< not with pre_norm
-  RowStatistics<T> attention_statistics, output_statistics;
-};
-
-namespace detail {
-
-/// Draws that a layer takes beside those of P̄.
-enum class DropoutSite : std::uint64_t { attention_weights, attention_output, feed_forward_output, count };
-
-/// Drops entries of rows of a batch. Backward of dropout is the same with the same address.
-template <Scalar T>
-void apply_dropout(const EncoderCall& call, std::uint64_t site, double rate, MatrixRef<T> rows,
-                   const Execution& execution) {
-  if (!call.dropout || rate == 0) return;
-  DropoutAddress address = *call.dropout;
-  address.site += site;
-  execution.run(call.layout.sequences(), [&](Index b, const Compute&) {
-    HeadDropout<T>(address, static_cast<std::uint64_t>(b), 0, rate)
-        .apply_to_rows(execution.isa, call.layout.positions(b),
-                       rows.middleRows(call.layout.offset(b), call.layout.length(b)));
-  });
-}
-
-}  // namespace detail
-
 /// One block of the encoder: attention and feed-forward, each with a residual connection, dropout and layer norm.
-template <Scalar T>
+/// @tparam Form `Trainable`, or `Frozen` for inference alone
+template <Scalar T, class Form = Trainable>
 class EncoderLayer {
+  using Attention = AttentionBlock<T, typename Form::template Attention<T>>;
+  using Dense = typename Form::template Dense<T>;
+
  public:
   /// @param config resolved; @param seed of W_Q … W_O; the encoder draws all weights anew
-  EncoderLayer(const EncoderConfig& config, std::uint64_t seed)
+  EncoderLayer(const EncoderConfig& config, std::uint64_t seed) requires(Form::trainable)
       : config_(config),
         attention_(attention_config(config), seed),
         attention_norm_(LayerNorm<T>::identity(config.model_width, config.layer_norm_epsilon)),
@@ -59,69 +29,97 @@ class EncoderLayer {
         output_(Linear<T>::zeros("output.dense.weight", config.model_width, config.feed_forward_width,
                                  /*with_bias=*/true)) {}
 
-  [[nodiscard]] const AttentionBlock<T>& attention() const { return attention_; }
+  /// The same layer for inference alone. @throws Error unsupported where a precision does not fit
+  [[nodiscard]] EncoderLayer<T, Frozen> frozen(Precision precision) const requires(Form::trainable) {
+    return EncoderLayer<T, Frozen>(config_, attention_.frozen(precision), attention_norm_, output_norm_,
+                                   FrozenLinear<T>(intermediate_, precision), FrozenLinear<T>(output_, precision));
+  }
 
-  /// @param x rows × D, replaced by the layer's output; @param site of its first draw
+  [[nodiscard]] const Attention& attention() const { return attention_; }
+
+  /// @param site of the layer's first draw
+  /// @param x rows × D; @param read the rows of y that are wanted; null for all, and it is null with a cache
+  /// @param y a row for each that is wanted: x itself, or memory apart from it
   /// @param cache what backward needs; null for inference
-  void forward(const LayerProjections<T>& projections, const EncoderCall& call, std::uint64_t site, MatrixRef<T> x,
-               EncoderLayerCache<T>* cache, const Execution& execution) const {
-    const Workspace::Scope scope(execution.workspace);
-    const Index rows = x.rows(), width = config_.model_width;
-    const auto keep = [&](detail::PaddedMatrix<T> EncoderLayerCache<T>::*member, Index columns) -> ScratchMatrix<T> {
-      if (cache == nullptr) return execution.workspace.template matrix<T>(rows, columns);
-      (cache->*member).resize(rows, columns);
-      auto block = (cache->*member).block();
-      return ScratchMatrix<T>(block.data(), rows, columns, Eigen::OuterStride<>(block.outerStride()));
-    };
-    const auto statistics = [&](RowStatistics<T> EncoderLayerCache<T>::*member) {
+  void forward(const LayerProjections<T>& projections, const EncoderCall& call, std::uint64_t site,
+               const ConstMatrixRef<T>& x, const RowSelection* read, MatrixRef<T> y, EncoderLayerCache<T>* cache,
+               const Execution& given) const {
+    const Workspace::Scope scope(given.workspace);
+    const Execution execution{given.pool, given.workspace, given.isa, attention_.weights().precision()};
+    const BatchLayout& layout = read != nullptr ? read->layout() : call.layout;
+    const Index rows = y.rows(), width = config_.model_width;
+    using Cache = EncoderLayerCache<T>;
+    const auto statistics = [&](RowStatistics<T> Cache::*member) {
+      if (cache != nullptr) (cache->*member).resize(rows);
       return cache == nullptr ? nullptr : &(cache->*member);
     };
-    const auto normalise = [&](const LayerNorm<T>& norm, const ConstMatrixRef<T>& from, MatrixRef<T> to,
-                               RowStatistics<T>* its) { norm.forward(from, to, its, execution); };
-    using Cache = EncoderLayerCache<T>;
+    const auto drop = [&](detail::DropoutSite of, Index first, MatrixRef<T> values) {
+      detail::drop_rows<T>(call.dropout, layout, site + static_cast<std::uint64_t>(of), config_.dropout, first, values,
+                           execution.isa);
+    };
+    const auto matrix = [&](Index count) { return execution.workspace.template matrix<T>(count, width); };
+    if (cache != nullptr) {
+      auto of_one_form = config_.pre_norm ? &Cache::attention_input : &Cache::feed_forward_sum;
+      for (auto member : {&Cache::input, &Cache::attention_sum, &Cache::feed_forward_input, of_one_form}) {
+        (cache->*member).resize(rows, width);
+      }
+      cache->activation_input.resize(rows, config_.feed_forward_width);
+      detail::copy_rows<T>(x, cache->input.block(), execution);
+    }
+    RowStatistics<T>* const attention_statistics = statistics(&Cache::attention_statistics);
+    RowStatistics<T>* const output_statistics = statistics(&Cache::output_statistics);
 
-    if (cache != nullptr) detail::copy_rows<T>(x, keep(&Cache::input, width), execution);
-    auto sum = keep(&Cache::attention_sum, width);
+    auto sums = matrix(cache == nullptr ? rows : 0);
+    MatrixRef<T> sum = cache == nullptr ? MatrixRef<T>(sums) : MatrixRef<T>(cache->attention_sum.block());
     if (config_.pre_norm) {
-      auto input = keep(&Cache::attention_input, width);
-      normalise(attention_norm_, x, input, statistics(&Cache::attention_statistics));
-      attend(projections, call, site, input, sum, execution);
+      auto normal = matrix(cache == nullptr ? x.rows() : 0);
+      MatrixRef<T> input = cache == nullptr ? MatrixRef<T>(normal) : MatrixRef<T>(cache->attention_input.block());
+      attention_norm_.forward(x, input, attention_statistics, execution);
+      attend(projections, call, site, input, read, sum, execution);
     } else {
-      attend(projections, call, site, x, sum, execution);
+      attend(projections, call, site, x, read, sum, execution);
     }
-    detail::apply_dropout<T>(call, site + static_cast<std::uint64_t>(detail::DropoutSite::attention_output),
-                             config_.dropout, sum, execution);
-    detail::add_rows<T>(x, sum, execution);
 
-    auto input = keep(&Cache::feed_forward_input, width);
-    if (config_.pre_norm) {
-      normalise(output_norm_, sum, input, statistics(&Cache::output_statistics));
-    } else {
-      normalise(attention_norm_, sum, input, statistics(&Cache::attention_statistics));
-    }
-    auto inner = keep(&Cache::activation_input, config_.feed_forward_width);
-    linear_forward<T>(intermediate_, input, inner, execution);
-    auto active = execution.workspace.template matrix<T>(cache != nullptr ? rows : 0, config_.feed_forward_width);
-    MatrixRef<T> activated = cache != nullptr ? MatrixRef<T>(active) : MatrixRef<T>(inner);
-    detail::gelu_rows<T>(config_.activation, inner, activated, execution);
-    auto result =
-        config_.pre_norm ? execution.workspace.template matrix<T>(rows, width) : keep(&Cache::feed_forward_sum, width);
-    linear_forward<T>(output_, activated, result, execution);
-    detail::apply_dropout<T>(call, site + static_cast<std::uint64_t>(detail::DropoutSite::feed_forward_output),
-                             config_.dropout, result, execution);
-    if (config_.pre_norm) {
-      detail::add_rows<T>(sum, result, execution);
-      detail::copy_rows<T>(result, x, execution);
-    } else {
-      detail::add_rows<T>(input, result, execution);
-      normalise(output_norm_, result, x, statistics(&Cache::output_statistics));
-    }
+    const TransposedLinear<T> intermediate = transposed<T>(intermediate_, execution.here());
+    const TransposedLinear<T> output = transposed<T>(output_, execution.here());
+    constexpr Index tile = detail::feed_forward_tile;
+    detail::for_each_part(rows, tile, execution, [&](Index first, Index count, const Compute& compute) {
+      const auto of_tile = [&](detail::PaddedMatrix<T> Cache::*member, bool kept) -> MatrixRef<T> {
+        if (!kept) return compute.workspace.template matrix<T>(count, width);
+        return (cache->*member).block().middleRows(first, count);
+      };
+      MatrixRef<T> its_sum = sum.middleRows(first, count);
+      drop(detail::DropoutSite::attention_output, first, its_sum);
+      for (Index i = 0; i < count; ++i) {
+        its_sum.row(i) += x.row(read != nullptr ? read->rows()[static_cast<std::size_t>(first + i)] : first + i);
+      }
+      MatrixRef<T> input = of_tile(&Cache::feed_forward_input, cache != nullptr);
+      MatrixRef<T> result = of_tile(&Cache::feed_forward_sum, cache != nullptr && !config_.pre_norm);
+      if (config_.pre_norm) {
+        output_norm_.forward_rows(compute.isa, first, its_sum, input, output_statistics);
+      } else {
+        attention_norm_.forward_rows(compute.isa, first, its_sum, input, attention_statistics);
+      }
+      const auto keep = [&](Index feature, const ConstMatrixRef<T>& inner) {
+        if (cache == nullptr) return;
+        transpose<T>(compute.isa, inner, cache->activation_input.block().block(first, feature, count, inner.rows()));
+      };
+      feed_forward<T>(intermediate, output, config_.activation, input, result, keep, compute);
+      drop(detail::DropoutSite::feed_forward_output, first, result);
+      result += config_.pre_norm ? its_sum : input;
+      if (config_.pre_norm) {
+        y.middleRows(first, count) = result;
+      } else {
+        output_norm_.forward_rows(compute.isa, first, result, y.middleRows(first, count), output_statistics);
+      }
+    });
   }
 
   /// Replaces the gradient of the layer's output by that of its input, and adds to those of its weights.
   void backward(const LayerProjections<T>& projections, const EncoderCall& call, std::uint64_t site,
                 const EncoderLayerCache<T>& cache, MatrixRef<T> x_gradient, EncoderLayer& gradient,
-                const LayerProjectionGradients<T>& projection_gradients, const Execution& execution) const {
+                const LayerProjectionGradients<T>& projection_gradients, const Execution& execution) const
+      requires(Form::trainable) {
     const Workspace::Scope scope(execution.workspace);
     const Index rows = x_gradient.rows(), width = config_.model_width;
     const auto matrix = [&](Index columns) { return execution.workspace.template matrix<T>(rows, columns); };
@@ -177,28 +175,46 @@ class EncoderLayer {
   /// `attention.output.dense.weight`, `attention.output.LayerNorm.weight`, `intermediate.dense.weight`,
   /// `output.dense.weight`, `output.LayerNorm.weight`.
   template <class Visitor>
-  void for_each_parameter(const ParameterName& name, Visitor&& visitor) {
+  void for_each_parameter(const ParameterName& name, Visitor&& visitor) requires(Form::trainable) {
     visit(*this, name, visitor);
   }
   template <class Visitor>
-  void for_each_parameter(const ParameterName& name, Visitor&& visitor) const {
+  void for_each_parameter(const ParameterName& name, Visitor&& visitor) const requires(Form::trainable) {
     visit(*this, name, visitor);
   }
 
  private:
+  friend class EncoderLayer<T, Trainable>;
+  EncoderLayer(const EncoderConfig& config, Attention attention, LayerNorm<T> attention_norm, LayerNorm<T> output_norm,
+               Dense intermediate, Dense output)
+      : config_(config),
+        attention_(std::move(attention)),
+        attention_norm_(std::move(attention_norm)),
+        output_norm_(std::move(output_norm)),
+        intermediate_(std::move(intermediate)),
+        output_(std::move(output)) {}
+
   [[nodiscard]] std::optional<DropoutAddress> attention_draws(const EncoderCall& call, std::uint64_t site) const {
     std::optional<DropoutAddress> draws = call.dropout;
     if (draws) draws->site += site + static_cast<std::uint64_t>(detail::DropoutSite::attention_weights);
     return draws;
   }
 
+  /// @param x rows × D; @param y a row for each that is read
   void attend(const LayerProjections<T>& projections, const EncoderCall& call, std::uint64_t site,
-              const ConstMatrixRef<T>& x, MatrixRef<T> y, const Execution& execution) const {
-    attention_.forward(projections, x, call.layout, x, call.layout, y,
-                       {.workspace = &execution.workspace,
-                        .dropout = attention_draws(call, site),
-                        .pool = &execution.pool,
-                        .isa = execution.isa});
+              const ConstMatrixRef<T>& x, const RowSelection* read, MatrixRef<T> y, const Execution& execution) const {
+    const ForwardOptions<T> options{.workspace = &execution.workspace,
+                                    .dropout = attention_draws(call, site),
+                                    .pool = &execution.pool,
+                                    .isa = execution.isa};
+    if (read == nullptr) {
+      attention_.forward(projections, x, call.layout, x, call.layout, y, options);
+      return;
+    }
+    const Workspace::Scope scope(execution.workspace);
+    auto queries = execution.workspace.template matrix<T>(read->size(), x.cols());
+    gather_rows<T>(x, read->rows(), queries);
+    attention_.forward(projections, queries, read->layout(), x, call.layout, y, options);
   }
 
   template <class Self, class Visitor>
@@ -213,9 +229,9 @@ class EncoderLayer {
   }
 
   EncoderConfig config_;
-  AttentionBlock<T> attention_;
+  Attention attention_;
   LayerNorm<T> attention_norm_, output_norm_;
-  Linear<T> intermediate_, output_;
+  Dense intermediate_, output_;
 };
 
 }  // namespace linformer::inline LINFORMER_ABI

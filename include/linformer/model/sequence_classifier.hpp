@@ -7,8 +7,10 @@ namespace linformer::inline LINFORMER_ABI {
 /// What a classifier reads of a sequence.
 enum class Pooling { first_token, mean };
 
-/// An encoder with RoBERTa's classification head: pooled vector, dropout, dense, tanh, dropout, linear.
-template <Scalar T>
+/// An encoder with RoBERTa's classification head: pooled vector, dropout, dense, tanh, dropout, linear. Const calls
+/// with workspaces of their own may run at the same time.
+/// @tparam Form `Trainable`; `Frozen` makes it a `FrozenSequenceClassifier`
+template <Scalar T, class Form = Trainable>
 class SequenceClassifier {
  public:
   /// What forward keeps of the head, sequences × D: after dropout, after tanh, after dropout.
@@ -22,9 +24,11 @@ class SequenceClassifier {
   };
 
   /// Weights of the head are drawn as the encoder's. @throws Error as `Encoder`
-  SequenceClassifier(const EncoderConfig& config, Index classes, Pooling pooling, std::uint64_t seed)
+  SequenceClassifier(const EncoderConfig& config, Index classes, Pooling pooling,
+                     std::uint64_t seed) requires(Form::trainable)
       : encoder_(config, seed),
         pooling_(pooling),
+        classes_(classes),
         dense_(Linear<T>::zeros("classifier.dense.weight", config.model_width, config.model_width, /*with_bias=*/true)),
         output_(Linear<T>::zeros("classifier.out_proj.weight", classes, config.model_width, /*with_bias=*/true)) {
     detail::require_config(classes >= 1, "classes", "at least 1", classes);
@@ -36,33 +40,55 @@ class SequenceClassifier {
     }
   }
 
-  [[nodiscard]] const Encoder<T>& encoder() const { return encoder_; }
-  [[nodiscard]] Encoder<T>& encoder() { return encoder_; }
-  [[nodiscard]] Index classes() const { return output_.weight.rows(); }
+  /// The same classifier for inference alone, as `Encoder::frozen`.
+  [[nodiscard]] SequenceClassifier<T, Frozen> frozen(Precision precision = Precision::full) const
+      requires(Form::trainable) {
+    return SequenceClassifier<T, Frozen>(encoder_.frozen(precision), pooling_, classes(),
+                                         FrozenLinear<T>(dense_, precision), FrozenLinear<T>(output_, precision));
+  }
+
+  [[nodiscard]] const Encoder<T, Form>& encoder() const { return encoder_; }
+  [[nodiscard]] Encoder<T>& encoder() requires(Form::trainable) { return encoder_; }
+  [[nodiscard]] Index classes() const { return classes_; }
   [[nodiscard]] Pooling pooling() const { return pooling_; }
+
+  /// Logits of each sequence, in inference. @return sequences × classes
+  [[nodiscard]] Matrix<T> operator()(const TokenBatch& tokens, const Execution& execution) const {
+    return forward(tokens, {}, nullptr, execution);
+  }
 
   /// Logits of each sequence. @param cache what backward needs; null for inference. @return sequences × classes
   [[nodiscard]] Matrix<T> forward(const TokenBatch& tokens, const EncoderOptions& options, Cache* cache,
                                   const Execution& execution) const {
-    Matrix<T> logits(tokens.layout.sequences(), classes());
+    Matrix<T> logits(tokens.layout.sequences(), classes_);
     forward(tokens, logits, options, cache, execution);
     return logits;
   }
-  /// The same into the caller's memory. @param logits sequences × classes
-  void forward(const TokenBatch& tokens, MatrixRef<T> logits, const EncoderOptions& options, Cache* cache,
-               const Execution& execution) const {
-    const Workspace::Scope scope(execution.workspace);
+
+  /// The same, into caller's memory. In inference of a classifier that reads the first token, the last layer is
+  /// computed for first tokens alone. @param options rows to be read aside. @param logits sequences × classes
+  void forward(const TokenBatch& tokens, MatrixRef<T> logits, EncoderOptions options, Cache* cache,
+               const Execution& given) const {
+    const Workspace::Scope scope(given.workspace);
+    const Execution execution{given.pool, given.workspace, given.isa, encoder_.precision()};
     const Index sequences = tokens.layout.sequences(), width = encoder_.config().model_width;
-    detail::require_shape("logits", logits.rows(), logits.cols(), sequences, classes());
-    auto hidden = execution.workspace.template matrix<T>(tokens.layout.rows(), width);
+    detail::require_shape("logits", logits.rows(), logits.cols(), sequences, classes_);
+    auto& first_tokens = execution.workspace.template kept<RowSelection>();
+    options.read = nullptr;
+    if (cache == nullptr && pooling_ == Pooling::first_token) {
+      first_tokens.assign_first_tokens(tokens.layout);
+      options.read = &first_tokens;
+    }
+    const BatchLayout& layout = options.read != nullptr ? first_tokens.layout() : tokens.layout;
+    auto hidden = execution.workspace.template matrix<T>(layout.rows(), width);
     encoder_.forward(tokens, hidden, options, cache != nullptr ? &cache->encoder : nullptr, execution);
     auto& [pooled, dense, dropped] = cache != nullptr ? cache->head : execution.workspace.template kept<HeadCache>();
     for (Matrix<T>* matrix : {&pooled, &dense, &dropped}) detail::resize(*matrix, sequences, width);
-    pooled.setZero();
     for (Index b = 0; b < sequences; ++b) {
-      const auto rows = hidden.middleRows(tokens.layout.offset(b), tokens.layout.length(b));
-      if (rows.rows() == 0) continue;
-      if (pooling_ == Pooling::first_token) {
+      const auto rows = hidden.middleRows(layout.offset(b), layout.length(b));
+      if (rows.rows() == 0) {
+        pooled.row(b).setZero();
+      } else if (pooling_ == Pooling::first_token) {
         pooled.row(b) = rows.row(0);
       } else {
         pooled.row(b) = rows.colwise().sum();
@@ -81,7 +107,7 @@ class SequenceClassifier {
   /// @param logits_gradient sequences × classes
   void backward(const TokenBatch& tokens, const EncoderOptions& options, Cache& cache,
                 const ConstMatrixRef<T>& logits_gradient, SequenceClassifier& gradient,
-                const Execution& execution) const {
+                const Execution& execution) const requires(Form::trainable) {
     const Workspace::Scope scope(execution.workspace);
     const Index sequences = tokens.layout.sequences(), width = encoder_.config().model_width;
     auto through = execution.workspace.template matrix<T>(sequences, width);
@@ -110,15 +136,25 @@ class SequenceClassifier {
 
   /// f(name, shape, values): the encoder's, then `classifier.dense.weight`, …, `classifier.out_proj.bias`.
   template <class Visitor>
-  void for_each_parameter(Visitor&& visitor) {
+  void for_each_parameter(Visitor&& visitor) requires(Form::trainable) {
     visit(*this, visitor);
   }
   template <class Visitor>
-  void for_each_parameter(Visitor&& visitor) const {
+  void for_each_parameter(Visitor&& visitor) const requires(Form::trainable) {
     visit(*this, visitor);
   }
 
  private:
+  friend class SequenceClassifier<T, Trainable>;
+  using Dense = typename Form::template Dense<T>;
+
+  SequenceClassifier(Encoder<T, Form> encoder, Pooling pooling, Index classes, Dense dense, Dense output)
+      : encoder_(std::move(encoder)),
+        pooling_(pooling),
+        classes_(classes),
+        dense_(std::move(dense)),
+        output_(std::move(output)) {}
+
   /// One row a sequence; the sites of these draws follow the encoder's.
   void drop(const EncoderOptions& options, std::uint64_t which, MatrixRef<T> rows) const {
     const double rate = encoder_.config().dropout;
@@ -139,9 +175,14 @@ class SequenceClassifier {
     self.output_.for_each_parameter("classifier.out_proj", visitor);
   }
 
-  Encoder<T> encoder_;
+  Encoder<T, Form> encoder_;
   Pooling pooling_;
-  Linear<T> dense_, output_;
+  Index classes_;
+  Dense dense_, output_;
 };
+
+/// A classifier for inference alone, made by `SequenceClassifier::frozen`.
+template <Scalar T>
+using FrozenSequenceClassifier = SequenceClassifier<T, Frozen>;
 
 }  // namespace linformer::inline LINFORMER_ABI

@@ -13,6 +13,25 @@ struct TokenBatch {
   BatchLayout layout;
   std::vector<std::int32_t> ids;  ///< layout.rows() of them
 
+  /// @throws Error shape_mismatch, out_of_range or sequence_too_long
+  void require_valid(Index vocabulary, Index sequence_length) const {
+    detail::require(
+        static_cast<Index>(ids.size()) == layout.rows(), ErrorCode::shape_mismatch, "token ids",
+        [&] { return std::to_string(layout.rows()); }, [&] { return std::to_string(ids.size()); });
+    for (const std::int32_t id : ids) {
+      detail::require(
+          id >= 0 && id < vocabulary, ErrorCode::out_of_range, "token ids",
+          [&] { return "ids from 0 to " + std::to_string(vocabulary - 1); }, [&] { return std::to_string(id); });
+    }
+    for (Index b = 0; b < layout.sequences(); ++b) {
+      const Index extent = layout.positions(b).extent();
+      detail::require(
+          extent <= sequence_length, ErrorCode::sequence_too_long, "tokens",
+          [&] { return "at most sequence_length = " + std::to_string(sequence_length) + " tokens"; },
+          [&] { return std::to_string(extent); });
+    }
+  }
+
   [[nodiscard]] static TokenBatch from_sequences(std::span<const std::vector<std::int32_t>> sequences) {
     TokenBatch batch;
     std::vector<Index> lengths;

@@ -36,10 +36,17 @@ struct LayerNorm {
                const Execution& execution) const {
     if (statistics != nullptr) statistics->resize(x.rows());
     for_each_block(x.rows(), execution, [&](Index first, Index count, Index) {
-      layer_norm<T>(execution.isa, x.middleRows(first, count), weight, bias, epsilon, y.middleRows(first, count),
-                    statistics != nullptr ? part(statistics->means, first, count) : std::span<T>(),
-                    statistics != nullptr ? part(statistics->reciprocals, first, count) : std::span<T>());
+      forward_rows(execution.isa, first, x.middleRows(first, count), y.middleRows(first, count), statistics);
     });
+  }
+
+  /// Of some rows, on the calling thread. @param first the first of them among all
+  /// @param statistics with room for all rows, or null
+  void forward_rows(Isa isa, Index first, const ConstMatrixRef<T>& x, MatrixRef<T> y,
+                    RowStatistics<T>* statistics) const {
+    layer_norm<T>(isa, x, weight, bias, epsilon, y,
+                  statistics != nullptr ? part(statistics->means, first, x.rows()) : std::span<T>(),
+                  statistics != nullptr ? part(statistics->reciprocals, first, x.rows()) : std::span<T>());
   }
 
   /// Replaces the gradient of y by that of x, and adds to those of γ and β, summed in blocks of rows.

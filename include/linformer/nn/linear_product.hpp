@@ -21,24 +21,36 @@ void for_each_part(Index range, Index length, const Execution& execution, const 
 
 }  // namespace detail
 
-/// y (rows × out) = x·Wᵀ + 1·bᵀ. @param x rows × in, in memory apart from y
-/// @param weight_columns Wᵀ, in × out; @param bias out values, or null for none
+/// A linear map as products read it: views of memory that outlives it.
 template <Scalar T>
-void linear_forward(const Operand<T>& weight_columns, const T* bias, const ConstMatrixRef<T>& x, MatrixRef<T> y,
-                    const Execution& execution) {
-  detail::for_each_part(x.rows(), detail::linear_tile, execution,
-                        [&](Index first, Index count, const Compute& compute) {
-                          multiply<T>(compute.isa, transposed<T>(x.middleRows(first, count), compute), weight_columns,
-                                      y.middleRows(first, count), {.column_bias = bias});
-                        });
+struct TransposedLinear {
+  Operand<T> weight;        ///< Wᵀ, in × out
+  const T* bias = nullptr;  ///< out values, or null for none
+};
+
+/// Of weights as they train: transposed into scratch memory.
+template <Scalar T>
+[[nodiscard]] TransposedLinear<T> transposed(const Linear<T>& linear, const Compute& compute) {
+  return {transposed<T>(linear.weight, compute), linear.bias.size() == 0 ? nullptr : linear.bias.data()};
 }
 
-/// The same of weights as they train, which are transposed for this call.
+/// y (rows × out) = x·Wᵀ + 1·bᵀ. @param x rows × in, in memory apart from y
+/// @param execution of the precision of the weights
 template <Scalar T>
-void linear_forward(const Linear<T>& linear, const ConstMatrixRef<T>& x, MatrixRef<T> y, const Execution& execution) {
+void linear_forward(const TransposedLinear<T>& linear, const ConstMatrixRef<T>& x, MatrixRef<T> y,
+                    const Execution& execution) {
+  detail::for_each_part(
+      x.rows(), detail::linear_tile, execution, [&](Index first, Index count, const Compute& compute) {
+        multiply<T>(compute.isa, operand<T>(transposed<T>(x.middleRows(first, count), compute), compute), linear.weight,
+                    y.middleRows(first, count), {.column_bias = linear.bias});
+      });
+}
+
+/// The same of a `Linear`, which is transposed for this call, or a `FrozenLinear`.
+template <Scalar T, class Dense>
+void linear_forward(const Dense& linear, const ConstMatrixRef<T>& x, MatrixRef<T> y, const Execution& execution) {
   const Workspace::Scope scope(execution.workspace);
-  linear_forward<T>(transposed<T>(linear.weight, execution.here()),
-                    linear.bias.size() == 0 ? nullptr : linear.bias.data(), x, y, execution);
+  linear_forward<T>(transposed<T>(linear, execution.here()), x, y, execution);
 }
 
 /// x_gradient (rows × in) += G·W, of the weight alone. @param y_gradient G, rows × out

@@ -8,15 +8,6 @@ namespace linformer::inline LINFORMER_ABI {
 
 namespace detail {
 
-/// Some rows of a matrix, in their order.
-template <Scalar T>
-void gather_rows(const ConstMatrixRef<T>& from, std::span<const Index> rows, MatrixRef<T> to,
-                 const Execution& execution) {
-  for_each_part(to.rows(), row_tile, execution, [&](Index first, Index count, const Compute&) {
-    for (Index i = first; i < first + count; ++i) to.row(i) = from.row(rows[static_cast<std::size_t>(i)]);
-  });
-}
-
 /// Calls loss(first, count) → LossSum for parts of the rows on all threads, and adds the sums in order.
 template <class Loss>
 [[nodiscard]] LossSum sum_of_parts(Index rows, const Execution& execution, const Loss& loss) {
@@ -34,18 +25,18 @@ template <class Loss>
 }  // namespace detail
 
 /// Cross-entropy of a masked language model at the masked positions, the only ones for which logits are computed.
+/// @param model trainable or frozen
 /// @param layout of the batch; @param masked its tokens, which are hidden and what they were
 /// @return sums over the masked positions of this batch; zero where nothing was masked
-template <Scalar T>
-[[nodiscard]] LossSum masked_language_loss(const MaskedLanguageModel<T>& model, const BatchLayout& layout,
+template <Scalar T, class Form>
+[[nodiscard]] LossSum masked_language_loss(const MaskedLanguageModel<T, Form>& model, const BatchLayout& layout,
                                            const MaskedTokens& masked, const Execution& execution) {
   const Workspace::Scope scope(execution.workspace);
   const TokenBatch tokens{layout, masked.ids};
   const Index width = model.encoder().config().model_width, count = static_cast<Index>(masked.rows.size());
-  auto hidden = execution.workspace.template matrix<T>(layout.rows(), width);
-  model.encoder().forward(tokens, hidden, {}, nullptr, execution);
+  const RowSelection read(layout, masked.rows);
   auto chosen = execution.workspace.template matrix<T>(count, width);
-  detail::gather_rows<T>(hidden, masked.rows, chosen, execution);
+  model.encoder().forward(tokens, chosen, {.read = &read}, nullptr, execution);
   LossSum sum;
   constexpr Index tile = 192;  // rows of logits at a time
   for (Index first = 0; first < count; first += tile) {
@@ -72,7 +63,7 @@ LossSum masked_language_gradient(const MaskedLanguageModel<T>& model, const Batc
   model.encoder().forward(tokens, hidden, options, &cache, execution);
   auto chosen = execution.workspace.template matrix<T>(count, width);
   auto chosen_gradient = execution.workspace.template matrix<T>(count, width);
-  detail::gather_rows<T>(hidden, masked.rows, chosen, execution);
+  gather_rows<T>(hidden, masked.rows, chosen);
   LossSum sum;
   model.head_backward(
       chosen, chosen_gradient, gradient,

@@ -153,11 +153,12 @@ inline void product_of_rows(Index m, Index n, Index depth, const float* a, Index
   } while (p < depth);
 }
 
-/// The same, some rows of c at a time: what a block of depth adds to stays in the second-level cache for the next.
+/// The same, some rows of c at a time: what a block of depth adds to stays in the second-level cache for the next. Few
+/// columns read their part of a again at once: fewer rows then leave the cache to it and to what the caller has there.
 template <class Words>
 inline void product_of(Index m, Index n, Index depth, const float* a, Index a_stride, const float* b, Index b_stride,
                        float* c, Index c_stride, const ProductTerms<float>& terms) {
-  constexpr Index rows = 16 * lanes;
+  const Index rows = n <= 2 * tile_columns ? 8 * lanes : 16 * lanes;
   for (Index i = 0; i < m; i += rows) {
     product_of_rows<Words>(m - i < rows ? m - i : rows, n, depth, a + i, a_stride, b, b_stride, c + i * c_stride,
                            c_stride, terms_from(terms, i, 0));

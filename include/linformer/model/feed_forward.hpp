@@ -1,0 +1,51 @@
+#pragma once
+
+#include <linformer/kernels/gelu.hpp>
+#include <linformer/nn/linear_product.hpp>
+
+#include <algorithm>
+
+namespace linformer::inline LINFORMER_ABI {
+
+namespace detail {
+
+/// Rows of a tile: whole tiles of a product on every path; x, the result and some features of the inner layer stay in
+/// the second-level cache beside the weights that stream through it.
+inline constexpr Index feed_forward_tile = 48;
+
+/// Features of the inner layer that exist at a time: their activations stay in the second-level cache. A multiple of
+/// the depth in which products sum on every path, so that sums are those of one product.
+inline constexpr Index feed_forward_features = 512;
+
+}  // namespace detail
+
+/// y (m × D) = GELU(x·W₁ᵀ + 1·b₁ᵀ)·W₂ᵀ + 1·b₂ᵀ of a tile of rows, on the calling thread. A row is a column from x to
+/// the result, as a query is in attention: weights are read in place, and so are activations, some features at a time.
+/// @param intermediate W₁ᵀ, D × F; @param output W₂ᵀ, F × D
+/// @param x m × D, in memory apart from y
+/// @param on_inner called as on_inner(first, inner) with (x·W₁ᵀ + 1·b₁ᵀ)ᵀ of the features from `first` on, a row a
+///   column, before GELU: backward needs them
+/// @param compute of the precision of the weights
+template <Scalar T, class OnInner>
+void feed_forward(const TransposedLinear<T>& intermediate, const TransposedLinear<T>& output, Gelu activation,
+                  const ConstMatrixRef<T>& x, MatrixRef<T> y, const OnInner& on_inner, const Compute& compute) {
+  const Workspace::Scope scope(compute.workspace);
+  const Index rows = x.rows(), features = intermediate.weight.cols();
+  const Operand<T> columns = operand<T>(transposed<T>(x, compute), compute);
+  auto result = compute.workspace.matrix<T>(y.cols(), rows);
+  for (Index first = 0; first < features; first += detail::feed_forward_features) {
+    const Workspace::Scope of_part(compute.workspace);
+    const Index count = std::min(detail::feed_forward_features, features - first);
+    const bool last = first + count == features;
+    auto inner = compute.workspace.matrix<T>(count, rows);
+    multiply<T>(compute.isa, intermediate.weight.middle_cols(first, count), columns, inner,
+                {.row_bias = intermediate.bias != nullptr ? intermediate.bias + first : nullptr});
+    on_inner(first, inner);
+    gelu<T>(compute.isa, activation, inner);
+    multiply<T>(compute.isa, output.weight.middle_rows(first, count), operand<T>(inner, compute), result,
+                {.add = first != 0, .row_bias = last ? output.bias : nullptr});
+  }
+  transpose<T>(compute.isa, result, y);
+}
+
+}  // namespace linformer::inline LINFORMER_ABI
