@@ -4,6 +4,7 @@
 
 #if defined(__GNUC__) && !defined(__clang__)
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"  // GCC 12's own AVX-512 header, gcc.gnu.org/PR105593
+#pragma GCC diagnostic ignored "-Wuninitialized"
 #endif
 
 #include "allocation_meter.hpp"
