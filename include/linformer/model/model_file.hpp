@@ -65,8 +65,8 @@ template <Scalar T>
 
 /// Writes a model, `MaskedLanguageModel` or `SequenceClassifier`, with a self-test to a safetensors file, atomically.
 /// @throws as `write_safetensors`
-template <template <class> class Model, class T>
-void save_model(const std::string& path, const Model<T>& model, const Execution& execution,
+template <template <Scalar, class> class Model, Scalar T>
+void save_model(const std::string& path, const Model<T, Trainable>& model, const Execution& execution,
                 const std::map<std::string, std::string>& metadata = {}) {
   static_assert(std::endian::native == std::endian::little);
   SelfTest<T> test{self_test_ids(model.encoder().config()), {}};
@@ -90,8 +90,8 @@ void save_model(const std::string& path, const Model<T>& model, const Execution&
 /// @throws Error self_test_failed, naming the file, the largest difference and the tolerance, with the model as the
 /// file
 ///   has it: a weight is another than when it was saved, or this program computes something else
-template <template <class> class Model, class T>
-std::optional<double> load_model(const SafetensorsFile& file, Model<T>& model, const Execution& execution,
+template <template <Scalar, class> class Model, Scalar T>
+std::optional<double> load_model(const SafetensorsFile& file, Model<T, Trainable>& model, const Execution& execution,
                                  const ModelFileOptions& options = {}) {
   const bool replays = options.self_test && (file.find(detail::self_test_ids_name) != nullptr ||
                                              file.find(detail::self_test_logits_name) != nullptr);
