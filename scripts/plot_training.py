@@ -89,7 +89,7 @@ def write(figure, pyplot, directory, name):
     written = []
     for ending in ("svg", "png"):
         written.append(directory / f"{name}.{ending}")
-        figure.savefig(written[-1], dpi=160, metadata={"Date": None} if ending == "svg" else None)
+        figure.savefig(written[-1], dpi=160, bbox_inches="tight", metadata={"Date": None} if ending == "svg" else None)
     pyplot.close(figure)
     return written
 
@@ -121,7 +121,8 @@ def plot_logs(logs, title, matplotlib, pyplot, directory, name):
         elif key != "validation_loss":
             axes.yaxis.set_major_formatter(matplotlib.ticker.PercentFormatter(1, decimals=None))
     if len(logs) > 1:
-        figure.legend(*legend_of(panels), loc="outside right center", frameon=False, fontsize=10)
+        figure.legend(*legend_of(panels), loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False,
+                      fontsize=10)
     return write(figure, pyplot, directory, name)
 
 

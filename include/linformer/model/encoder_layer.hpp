@@ -185,9 +185,9 @@ class EncoderLayer {
 
  private:
   friend class EncoderLayer<T, Trainable>;
-  EncoderLayer(const EncoderConfig& config, Attention attention, LayerNorm<T> attention_norm, LayerNorm<T> output_norm,
+  EncoderLayer(EncoderConfig config, Attention attention, LayerNorm<T> attention_norm, LayerNorm<T> output_norm,
                Dense intermediate, Dense output)
-      : config_(config),
+      : config_(std::move(config)),
         attention_(std::move(attention)),
         attention_norm_(std::move(attention_norm)),
         output_norm_(std::move(output_norm)),

@@ -1,0 +1,82 @@
+#!/usr/bin/env python3
+"""Tables of the runs of scripts/results.sh: scripts/results.py FOLDER [--json FILE]
+
+Prints them as Markdown; with --json, writes what they are made of to one file.
+"""
+
+import argparse
+import json
+import pathlib
+import statistics
+
+
+def read_json(path):
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def pretraining(folder):
+    lines = [json.loads(line) for line in (folder / "log.jsonl").read_text(encoding="utf-8").splitlines()]
+    config = read_json(folder / "config.json")
+    return {"run": folder.name, "config": config, "steps": lines[-1]["step"],
+            "training_loss": statistics.mean(line["loss"] for line in lines[-100:]),
+            "validation": [[line["step"], line["validation_loss"]] for line in lines if "validation_loss" in line]}
+
+
+def table(head, rows):
+    print("| " + " | ".join(head) + " |")
+    print("|" + "|".join("---" if i == 0 else "--:" for i in range(len(head))) + "|")
+    for row in rows:
+        print("| " + " | ".join(row) + " |")
+    print()
+
+
+def perplexity(loss):
+    return f"{2.718281828459045 ** loss:.1f}"
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=pathlib.Path, help="build/results")
+    parser.add_argument("--json", type=pathlib.Path, help="file to write")
+    arguments = parser.parse_args()
+
+    runs = [pretraining(path.parent) for path in sorted((arguments.folder / "pretrained").glob("*/model.safetensors"))]
+    steps = sorted({step for run in runs for step, _ in run["validation"]})
+    print("### Perplexity of masked tokens, WikiText-2 validation\n")
+    table(["run", *(f"step {step:,}" for step in steps)],
+          [[run["run"], *(perplexity(dict(run["validation"])[step]) if step in dict(run["validation"]) else ""
+                          for step in steps)] for run in runs])
+
+    scores = []
+    for path in sorted(arguments.folder.glob("*/*/scores.json")):
+        model, _, seed = path.parent.name.rpartition("-")
+        scores.append({"task": path.parent.parent.name, "pretrained": model, **read_json(path)})
+        scores[-1]["seed"] = int(seed)
+    print("### Fine-tuned\n")
+    rows = []
+    for task, model in sorted({(score["task"], score["pretrained"]) for score in scores}):
+        its = [score for score in scores if (score["task"], score["pretrained"]) == (task, model)]
+        accuracy = [100 * score["accuracy"] for score in its]
+        rows.append([task, model, f"{its[0]['rows']:,}", ", ".join(str(score["seed"]) for score in its),
+                     f"{its[0]['steps']:,}", ", ".join(f"{value:.1f}" for value in accuracy),
+                     f"{statistics.mean(accuracy):.1f}",
+                     f"{statistics.mean(score['macro_f1'] for score in its):.3f}"])
+    table(["task", "pretrained", "rows judged", "seeds", "steps", "accuracy, %", "mean", "macro-F1"], rows)
+
+    for score in scores:
+        if len(score["classes"]) < 3:
+            continue
+        print(f"### {score['task']}, {score['pretrained']}, seed {score['seed']}\n")
+        names = [each["label"] for each in score["classes"]]
+        table(["class", "precision", "recall", "F1", "rows", *(f"taken for {name}" for name in names)],
+              [[each["label"], *(f"{each[what]:.3f}" for what in ("precision", "recall", "f1")), f"{each['rows']:,}",
+                *(f"{count:,}" for count in counts)] for each, counts in zip(score["classes"], score["confusion"])])
+
+    if arguments.json:
+        arguments.json.parent.mkdir(parents=True, exist_ok=True)
+        arguments.json.write_text(json.dumps({"pretraining": runs, "finetuning": scores}, indent=1) + "\n",
+                                  encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
