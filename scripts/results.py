@@ -47,8 +47,16 @@ def main():
           [[run["run"], *(perplexity(dict(run["validation"])[step]) if step in dict(run["validation"]) else ""
                           for step in steps)] for run in runs])
 
+    table_file = arguments.folder / "wikitext" / "results.json"
+    cells = read_json(table_file)["cells"] if table_file.exists() else []
+    if cells:
+        print("### Perplexity of masked tokens, WikiText-2, by configuration\n")
+        table(["configuration", "parameters", *(f"step {point['step']:,}" for point in cells[0]["curve"])],
+              [[cell["configuration"], f"{cell['parameters']:,}",
+                *(f"{point['perplexity']:.1f}" for point in cell["curve"])] for cell in cells])
+
     scores = []
-    for path in sorted(arguments.folder.glob("*/*/scores.json")):
+    for path in sorted(arguments.folder.glob("*/*-*/scores.json")):
         model, _, seed = path.parent.name.rpartition("-")
         scores.append({"task": path.parent.parent.name, "pretrained": model, **read_json(path)})
         scores[-1]["seed"] = int(seed)
@@ -74,7 +82,7 @@ def main():
 
     if arguments.json:
         arguments.json.parent.mkdir(parents=True, exist_ok=True)
-        arguments.json.write_text(json.dumps({"pretraining": runs, "finetuning": scores}, indent=1) + "\n",
+        arguments.json.write_text(json.dumps({"ablation": cells, "pretraining": runs, "finetuning": scores}, indent=1) + "\n",
                                   encoding="utf-8")
 
 
