@@ -70,7 +70,7 @@ class Checkpoint {
       const std::string& name = file.get_ref<const std::string&>();
       // What lies elsewhere is none of this checkpoint's, whatever its index says.
       if (name.empty() || std::filesystem::path(name).filename() != name || name == "..") {
-        fail(tensor, "the name of a file in the same folder", name);
+        fail(tensor, "the name of a file in the same folder", file.dump());
       }
       const SafetensorsFile*& opened = files[name];
       if (opened == nullptr) opened = &files_.emplace_back(SafetensorsFile::open((folder / name).string()));

@@ -32,22 +32,34 @@ inline constexpr EnumNames<Gelu, 3> hugging_face_activations{
     {{"gelu", Gelu::exact}, {"gelu_new", Gelu::tanh}, {"gelu_pytorch_tanh", Gelu::tanh}}};
 
 /// Fields that say nothing about what an encoder or one of its heads computes: where it comes from, how its texts are
-/// cut into tokens, how it was drawn, how its calls are made, and leftovers of other models.
-inline constexpr std::array harmless_fields{"_name_or_path",
+/// cut into tokens, how it was drawn, how its calls are made, and leftovers of other models and of text generation.
+inline constexpr std::array harmless_fields{"_attn_implementation_autoset",
+                                            "_name_or_path",
                                             "architectures",
                                             "attn_implementation",
+                                            "bad_words_ids",
                                             "bos_token_id",
                                             "chunk_size_feed_forward",
                                             "cls_token_id",
                                             "directionality",
+                                            "do_sample",
                                             "dtype",
+                                            "early_stopping",
                                             "eos_token_id",
+                                            "eos_token_ids",
                                             "finetuning_task",
                                             "gradient_checkpointing",
                                             "initializer_range",
                                             "label2id",
+                                            "length_penalty",
                                             "mask_token_id",
+                                            "max_length",
+                                            "min_length",
                                             "name_or_path",
+                                            "no_repeat_ngram_size",
+                                            "num_beams",
+                                            "num_labels",
+                                            "num_return_sequences",
                                             "output_attentions",
                                             "output_hidden_states",
                                             "output_past",
@@ -57,16 +69,21 @@ inline constexpr std::array harmless_fields{"_name_or_path",
                                             "pooler_size_per_head",
                                             "pooler_type",
                                             "problem_type",
+                                            "repetition_penalty",
                                             "return_dict",
                                             "sep_token_id",
                                             "task_specific_params",
+                                            "temperature",
                                             "tokenizer_class",
+                                            "top_k",
+                                            "top_p",
                                             "torch_dtype",
                                             "torchscript",
                                             "transformers_version",
                                             "unk_token_id",
                                             "use_bfloat16",
-                                            "use_cache"};
+                                            "use_cache",
+                                            "xla_device"};
 
 /// Fields that may say what an encoder here does anyway, as JSON, and nothing else.
 inline constexpr std::array<std::pair<const char*, const char*>, 8> fixed_fields{
@@ -121,10 +138,10 @@ inline constexpr std::array<std::pair<const char*, const char*>, 8> fixed_fields
     take("pad_token_id", ignored);
   } else {
     take("pad_token_id", padding_id);
+    require_config(positions > padding_id && positions - padding_id > 1, "max_position_embeddings",
+                   "more than pad_token_id + 1, " + std::to_string(padding_id) + " + 1, that no token has", positions);
     result.position_offset = padding_id + 1;
   }
-  require_config(positions > result.position_offset, "max_position_embeddings",
-                 "more than the " + std::to_string(result.position_offset) + " that no token has", positions);
   encoder.sequence_length = positions - result.position_offset;
   if (reader.has("hidden_act")) reader.take("hidden_act", hugging_face_activations, encoder.activation);
   nlohmann::json head_dropout;

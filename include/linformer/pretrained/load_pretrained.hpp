@@ -16,12 +16,31 @@ struct Pretrained {
 
 namespace detail {
 
+/// Holds the configuration's sizes against the checkpoint's, so that no model is made of sizes that a file only claims.
+inline void require_sizes(const Checkpoint& checkpoint, const CheckpointKeys& keys, const HuggingFaceConfig& config) {
+  std::set<std::string, std::less<>> ignored;
+  const EncoderConfig& encoder = config.encoder;
+  const auto require_size = [&](const std::string& parameter, Index rows, Index skipped_rows) {
+    const Index shape[] = {rows, encoder.model_width};
+    static_cast<void>(find_source(checkpoint, keys.of(parameter), shape, skipped_rows, ignored));
+  };
+  require_size("embeddings.word_embeddings.weight", encoder.vocabulary_size, 0);
+  require_size("embeddings.position_embeddings.weight", encoder.sequence_length, config.position_offset);
+  if (encoder.token_types > 0) require_size("embeddings.token_type_embeddings.weight", encoder.token_types, 0);
+  for (Index layer = 0; layer < encoder.layers; ++layer) {
+    const std::string name = "encoder.layer." + std::to_string(layer);
+    require_size(name + ".attention.self.query.weight", encoder.model_width, 0);
+    require_size(name + ".intermediate.dense.weight", encoder.feed_forward_width, 0);
+  }
+}
+
 /// @param make called as make(config, checkpoint, keys): the model, of the configuration's shapes
 template <class Make>
 [[nodiscard]] auto load_pretrained(const std::filesystem::path& folder, PretrainedHead head, const Make& make) {
   HuggingFaceConfig config = read_hugging_face_config(folder / "config.json");
   const Checkpoint checkpoint = Checkpoint::open(folder);
   const CheckpointKeys keys(checkpoint, config.architecture, head);
+  require_sizes(checkpoint, keys, config);
   auto model = make(config, checkpoint, keys);
   ImportReport report = import_parameters(checkpoint, keys, config.position_offset, model);
   return Pretrained<decltype(model)>{std::move(model), std::move(config), std::move(report)};
