@@ -1,5 +1,6 @@
 // Pretrains masked language models of several configurations with several seeds and puts the results side by side.
 // Ctrl-C saves; the same command goes on where it was: finished cells are skipped.
+#include "support/model_folder.hpp"
 #include "support/pretraining.hpp"
 
 #include <map>

@@ -1,18 +1,19 @@
 #!/usr/bin/env bash
 # The runs behind docs/results.md: scripts/results.sh [STAGE…]. Each goes on where it was interrupted, and what is done
-# is not done again. Stages: wikitext reviews sst2 imdb davidson qqp qnli (all without an argument). Needs the data that
-# docs/results.md names, in the folder LINFORMER_DATA. Results lie in build/results. THREADS (2) changes no bit of them.
+# is not done again. Stages: wikitext reviews sst2 imdb davidson qqp qnli listops (all without an argument). Needs the
+# data that docs/results.md names, in the folder LINFORMER_DATA. Results lie in build/results. THREADS (2) changes no
+# bit of them.
 . "$(dirname "$0")/common.sh"
 
 if [ "${1:-}" = --help ]; then usage && exit; fi
 data=${LINFORMER_DATA:?names the folder of the data}
 stages=("$@")
-[ $# -gt 0 ] || stages=(wikitext reviews sst2 imdb davidson qqp qnli)
+[ $# -gt 0 ] || stages=(wikitext reviews sst2 imdb davidson qqp qnli listops)
 folder=build/results
 programs=build/release/examples
 scripts/install_dependencies.sh build test plots
 cmake --preset release >/dev/null
-cmake --build --preset release --parallel "$jobs" --target pretrain finetune
+cmake --build --preset release --parallel "$jobs" --target ablation pretrain finetune listops
 mkdir -p "$folder"
 
 reviews=$folder/imdb-data/data/aclImdb # a fifth of the official training split stands in val/
@@ -23,15 +24,14 @@ unpack_reviews() {
   mv "$folder/imdb-data.part" "$folder/imdb-data"
 }
 
-pretrain() { # pretrain <name> <steps> <mechanism> <sharing> <n> <k> <sequences a batch> <files>…: 4,096 tokens a step
-  local output="$folder/pretrained/$1" steps=$2 mechanism=$3 sharing=$4 n=$5 k=$6 batch=$7
-  shift 7
+pretrain() { # pretrain <name> <mechanism> <files>…: 2,400 steps of 4,096 tokens
+  local output="$folder/pretrained/$1" mechanism=$2
+  shift 2
   [ -f "$output/model.safetensors" ] && return
   echo "== $output"
   "$programs/pretrain" "$@" --validation "$data/wikitext-2/valid.txt" --vocabulary 8192 --layers 2 --width 128 \
-    --heads 2 --mechanism "$mechanism" --sharing "$sharing" --length "$n" --projected-length "$k" --batch "$batch" \
-    --steps "$steps" --warmup $((steps / 10)) --learning-rate 2e-3 --evaluate-every 400 --threads "${THREADS:-2}" \
-    --output "$output"
+    --heads 2 --mechanism "$mechanism" --sharing key_value --length 512 --projected-length 128 --batch 8 \
+    --steps 2400 --warmup 240 --learning-rate 2e-3 --evaluate-every 400 --threads "${THREADS:-2}" --output "$output"
 }
 
 finetune() { # finetune <task> <pretrained> <seed> <arguments>…: judged once, at its end
@@ -55,12 +55,8 @@ of_both() { # of_both <task> <seeds> <arguments>…
 for stage in "${stages[@]}"; do
   case $stage in
     wikitext)
-      wiki=$data/wikitext-2/train.txt
-      pretrain softmax-512 1600 softmax key_value 512 128 8 "$wiki"
-      pretrain key_value-512-128 1600 linformer key_value 512 128 8 "$wiki"
-      pretrain key_value-512-64 1600 linformer key_value 512 64 8 "$wiki"
-      pretrain key_value-512-256 1600 linformer key_value 512 256 8 "$wiki"
-      pretrain layerwise-512-128 1600 linformer layerwise 512 128 8 "$wiki"
+      "$programs/ablation" scripts/results_wikitext.json "$data/wikitext-2/train.txt" \
+        --validation "$data/wikitext-2/valid.txt" --vocabulary 8192 --threads "${THREADS:-2}" --output "$folder/wikitext"
       ;;
     reviews) # WikiText-2 and, unlabelled, the training texts of SST-2 and IMDB
       unpack_reviews
@@ -68,8 +64,8 @@ for stage in "${stages[@]}"; do
       tail -n +2 "$data/sst2/train.tsv" | cut -f1 >"$folder/text/sst2.txt"
       find "$reviews"/{train,val} -name '*.txt' | LC_ALL=C sort | xargs sed -e '$a\' >"$folder/text/imdb.txt"
       files=("$data/wikitext-2/train.txt" "$folder"/text/{sst2,imdb}.txt)
-      pretrain reviews-softmax 2400 softmax key_value 512 128 8 "${files[@]}"
-      pretrain reviews-linformer 2400 linformer key_value 512 128 8 "${files[@]}"
+      pretrain reviews-softmax softmax "${files[@]}"
+      pretrain reviews-linformer linformer "${files[@]}"
       ;;
     sst2)
       of_both sst2 "1 2 3" "$data/sst2/train.tsv" --validation "$data/sst2/dev.tsv" --batch 32 --epochs 2 \
@@ -91,6 +87,15 @@ for stage in "${stages[@]}"; do
     qqp)
       of_both qqp 1 "$data/qqp/train_19k.tsv" --validation "$data/qqp/test_10k.tsv" --text question1 --second question2 \
         --batch 32 --epochs 3 --learning-rate 1e-3
+      ;;
+    listops) # short expressions: the Long Range Arena's need more training than this
+      for mechanism in softmax linformer; do
+        output=$folder/listops/$mechanism-1
+        [ -f "$output/scores.json" ] && continue
+        "$programs/listops" --mechanism "$mechanism" --layers 2 --width 128 --heads 2 --projected-length 32 \
+          --min-length 10 --max-length 128 --max-depth 5 --max-arguments 5 --trees 30000 --validation-trees 1000 \
+          --test-trees 2000 --batch 64 --epochs 8 --learning-rate 1e-3 --threads "${THREADS:-2}" --output "$output"
+      done
       ;;
     *) echo "results.sh: unknown stage $stage" >&2 && exit 2 ;;
   esac

@@ -4,9 +4,6 @@
 #include <linformer/model/config_json.hpp>
 #include <linformer/model/sequence_classifier.hpp>
 #include <linformer/train/classification_scores.hpp>
-#include <linformer/train/cross_entropy.hpp>
-#include <linformer/train/sample_order.hpp>
-#include <linformer/train/sigmoid_loss.hpp>
 
 #include "model_folder.hpp"
 
@@ -143,48 +140,6 @@ struct ClassifierScores {
   }
 };
 
-/// Takes up the rows of a batch. A label of several is told where its logit is above 0, a probability of one half.
-inline linformer::LossSum add_rows(const linformer::Matrix<float>& logits, const LabelledSequences::Batch& batch,
-                                   ClassifierScores& scores) {
-  const linformer::Index classes = logits.cols();
-  scores.rows += logits.rows();
-  if (scores.confusion) {
-    for (linformer::Index row = 0; row < logits.rows(); ++row) {
-      linformer::Index predicted = 0;
-      logits.row(row).maxCoeff(&predicted);
-      scores.confusion->add(batch.labels[static_cast<std::size_t>(row)], static_cast<std::int32_t>(predicted));
-    }
-    return linformer::cross_entropy<float>(logits, batch.labels);
-  }
-  const std::vector<std::uint8_t> targets = batch.targets(classes);
-  for (linformer::Index row = 0; row < logits.rows(); ++row) {
-    bool all = true;
-    for (linformer::Index c = 0; c < classes; ++c) {
-      const bool actual = targets[static_cast<std::size_t>(row * classes + c)] == 1, predicted = logits(row, c) > 0;
-      scores.counts[static_cast<std::size_t>(c)] += {actual, predicted, actual && predicted};
-      all = all && actual == predicted;
-    }
-    scores.right += all ? 1 : 0;
-  }
-  return linformer::sigmoid_loss<float>(logits, targets);
-}
-
-inline ClassifierScores score(const linformer::SequenceClassifier<float>& model, const LabelledSequences& samples,
-                              linformer::Index batch, const linformer::Execution& execution) {
-  ClassifierScores scores;
-  if (!samples.multi_label()) scores.confusion.emplace(model.classes());
-  scores.counts.resize(static_cast<std::size_t>(model.classes()));
-  linformer::SampleOrder order(0, lengths_of(samples.sequences),
-                               {.samples = batch, .window = 1 << 20, .shuffle = false});
-  linformer::LossSum loss;
-  for (linformer::Index i = 0; i < order.epoch(0).batches(); ++i) {
-    const LabelledSequences::Batch its = samples.batch(order.batch(0, i));
-    loss += add_rows(model.forward(its.tokens, {}, nullptr, execution), its, scores);
-  }
-  if (scores.confusion) {
-    scores.counts = scores.confusion->counts();
-    for (const auto& counts : scores.counts) scores.right += counts.hits;
-  }
-  scores.loss = loss.mean();
-  return scores;
-}
+/// Of all samples, in batches of `batch`.
+ClassifierScores score(const linformer::SequenceClassifier<float>& model, const LabelledSequences& samples,
+                       linformer::Index batch, const linformer::Execution& execution);

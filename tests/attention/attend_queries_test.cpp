@@ -20,28 +20,6 @@ TEST_CASE("every boundary of tiles is the formula") {
   }
 }
 
-TEST_CASE("tiles of queries take every row once, none more than a tile's") {
-  for (Index rows = 0; rows < 1200; ++rows) {
-    const detail::QueryTiles tiles(rows);
-    Index next = 0, most = 0, least = rows;
-    bool follow = true, whole_vectors = true;
-    for (Index tile = 0; tile < tiles.count(); ++tile) {
-      follow = follow && tiles.first(tile) == next;
-      whole_vectors = whole_vectors && tiles.first(tile) % 16 == 0;
-      next += tiles.rows(tile);
-      most = std::max(most, tiles.rows(tile));
-      least = std::min(least, tiles.rows(tile));
-    }
-    CAPTURE(rows);
-    CHECK(follow);
-    CHECK(whole_vectors);
-    CHECK(next == rows);
-    CHECK(most <= detail::query_tile);
-    CHECK(most - least < 32);
-    CHECK((tiles.count() < 2 || tiles.count() % 2 == 0));
-  }
-}
-
 TEST_CASE("heads of different projected lengths stand side by side") {
   const auto attention = random_attention<double>({.sequence_length = 640,
                                                    .model_width = 6,

@@ -21,7 +21,7 @@ Error error_of(const Call& call) {
   throw std::logic_error("nothing was thrown");
 }
 
-constexpr Index largest = std::numeric_limits<Index>::max() / 16;
+constexpr Index most_entries = std::numeric_limits<Index>::max() / 16;
 
 }  // namespace
 
@@ -65,15 +65,15 @@ TEST_CASE("checked_size multiplies sizes that can be addressed", "[error]") {
   CHECK(detail::checked_size("x", {}) == 1);
   CHECK(detail::checked_size("x", {7}) == 7);
   CHECK(detail::checked_size("x", {3, 5, 7}) == 105);
-  CHECK(detail::checked_size("x", {0, largest, largest}) == 0);
-  CHECK(detail::checked_size("x", {largest}) == largest);
-  CHECK(detail::checked_size("x", {largest / 1000, 1000}) == largest / 1000 * 1000);
+  CHECK(detail::checked_size("x", {0, most_entries, most_entries}) == 0);
+  CHECK(detail::checked_size("x", {most_entries}) == most_entries);
+  CHECK(detail::checked_size("x", {most_entries / 1000, 1000}) == most_entries / 1000 * 1000);
 }
 
 TEST_CASE("checked_size refuses sizes that cannot be addressed", "[error]") {
-  CHECK_THROWS_AS(detail::checked_size("x", {largest + 1}), Error);
-  CHECK_THROWS_AS(detail::checked_size("x", {2, largest}), Error);
-  CHECK_THROWS_AS(detail::checked_size("x", {largest / 1000 + 1, 1000}), Error);
+  CHECK_THROWS_AS(detail::checked_size("x", {most_entries + 1}), Error);
+  CHECK_THROWS_AS(detail::checked_size("x", {2, most_entries}), Error);
+  CHECK_THROWS_AS(detail::checked_size("x", {most_entries / 1000 + 1, 1000}), Error);
   // 2^32 · 2^32 is 0 modulo 2^64.
   const Index half = Index{1} << 32;
   const Error error = error_of([&] { static_cast<void>(detail::checked_size("scores", {half, half})); });

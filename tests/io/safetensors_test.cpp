@@ -14,7 +14,7 @@ using Rule = SafetensorsError;
 namespace {
 
 /// 1, 1/3, -2 as half, bfloat16, float and double, and three bytes: written by hand, little-endian.
-std::string sample() {
+std::string sample_bytes() {
   return safetensors_bytes(
       R"({"__metadata__":{"made":"by hand"},"half":{"dtype":"F16","shape":[3],"data_offsets":[0,6]},)"
       R"("brain":{"dtype":"BF16","shape":[3,1],"data_offsets":[6,12]},)"
@@ -40,7 +40,7 @@ std::vector<T> values(const SafetensorsFile& file, const std::string& name, std:
 
 TEMPLATE_TEST_CASE("values of four types are read into float and double", "[io]", float, double) {
   using Values = std::vector<TestType>;
-  const std::string bytes = sample();
+  const std::string bytes = sample_bytes();
   const auto file = SafetensorsFile::parse("sample", bytes_of(bytes));
   // The nearest numbers to 1/3 of 11, 8, 24 and 53 bits.
   CHECK(values<TestType>(file, "half", {3}) == Values{1, TestType(0x5.55p-4), -2});
@@ -50,7 +50,7 @@ TEMPLATE_TEST_CASE("values of four types are read into float and double", "[io]"
 }
 
 TEST_CASE("a file lists its tensors in the order of their bytes, and its metadata", "[io]") {
-  const std::string bytes = sample();
+  const std::string bytes = sample_bytes();
   const auto file = SafetensorsFile::parse("sample", bytes_of(bytes));
   CHECK(file.name() == "sample");
   std::string names;
@@ -64,7 +64,7 @@ TEST_CASE("a file lists its tensors in the order of their bytes, and its metadat
 }
 
 TEST_CASE("what was not asked for is refused, and nothing is written", "[io]") {
-  const std::string bytes = sample();
+  const std::string bytes = sample_bytes();
   const auto file = SafetensorsFile::parse("sample", bytes_of(bytes));
   std::vector<float> out(3, 7);
   const auto breach = [&](const std::string& name, std::vector<Index> shape) {
@@ -96,7 +96,7 @@ TEST_CASE("what was not asked for is refused, and nothing is written", "[io]") {
 TEST_CASE("an opened file may be moved, and gives what the same bytes in memory give", "[io]") {
   const TemporaryFolder folder;
   const std::string path = folder.file("sample.safetensors");
-  put(path, sample());
+  put(path, sample_bytes());
   auto opened = SafetensorsFile::open(path);
   const SafetensorsTensor* const place = opened.find("single");
   SafetensorsFile moved = std::move(opened);

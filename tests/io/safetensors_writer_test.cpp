@@ -23,7 +23,7 @@ SafetensorsTensor floats_of(const std::string& name, std::vector<Index> shape, s
   return safetensors_tensor(name, shape, std::span<const float>(floats).first(count));
 }
 
-std::vector<SafetensorsTensor> sample() {
+std::vector<SafetensorsTensor> sample_tensors() {
   return {{.name = "letters", .dtype = Dtype::u8, .shape = {3}, .bytes = letters},
           floats_of("z", {2, 3}),
           floats_of("a \u00E9\"\n", {6, 1}),
@@ -57,11 +57,11 @@ TEST_CASE("a file is what the format's documentation says, byte for byte", "[io]
 TEST_CASE("what is written is read again", "[io]") {
   const TemporaryFolder folder;
   const std::map<std::string, std::string> metadata{{"format", "pt"}, {"", "K\u0304\t\"quoted\""}};
-  write_safetensors(folder.file("f"), sample(), metadata);
+  write_safetensors(folder.file("f"), sample_tensors(), metadata);
   const auto file = SafetensorsFile::open(folder.file("f"));
   CHECK(file.metadata() == metadata);
-  CHECK(file.tensors().size() == sample().size());
-  for (const SafetensorsTensor& written : sample()) {
+  CHECK(file.tensors().size() == sample_tensors().size());
+  for (const SafetensorsTensor& written : sample_tensors()) {
     INFO(written.name);
     const SafetensorsTensor* const read = file.find(written.name);
     REQUIRE(read != nullptr);
@@ -78,7 +78,7 @@ TEST_CASE("what is written is read again", "[io]") {
 
 TEST_CASE("the order in which tensors are given does not matter", "[io]") {
   const TemporaryFolder folder;
-  auto tensors = sample();
+  auto tensors = sample_tensors();
   write_safetensors(folder.file("one"), tensors);
   std::reverse(tensors.begin(), tensors.end());
   write_safetensors(folder.file("two"), tensors);
@@ -118,7 +118,7 @@ TEST_CASE("a header beyond the format's limit is refused", "[io]") {
 TEST_CASE("a file that cannot be written is named", "[io]") {
   const TemporaryFolder folder;
   const std::string path = folder.file("absent/f");
-  const Error error = failure_of([&] { write_safetensors(path, sample()); });
+  const Error error = failure_of([&] { write_safetensors(path, sample_tensors()); });
   CHECK(error.code() == ErrorCode::file_access);
   CHECK(error.tensor() == path);
 }

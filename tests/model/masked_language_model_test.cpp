@@ -8,7 +8,7 @@
 
 namespace {
 
-EncoderConfig small() {
+EncoderConfig language_model_config() {
   return {.vocabulary_size = 9,
           .sequence_length = 8,
           .layers = 1,
@@ -28,7 +28,7 @@ double cosine(const Matrix<float>& a, const Matrix<float>& b) {
 }  // namespace
 
 TEST_CASE("logits of the masked language model are the formula's", "[masked_language_model]") {
-  MaskedLanguageModel<double> model(small(), 1);
+  MaskedLanguageModel<double> model(language_model_config(), 1);
   randomise(model, 100);
   std::map<std::string, Matrix<double>> w;
   model.for_each_parameter([&](const std::string& name, Shape shape, std::span<const double> values) {
@@ -51,7 +51,7 @@ TEST_CASE("logits of the masked language model are the formula's", "[masked_lang
 }
 
 TEST_CASE("gradients of the head are those of central differences, in tiles too", "[masked_language_model]") {
-  MaskedLanguageModel<double> model(small(), 1);
+  MaskedLanguageModel<double> model(language_model_config(), 1);
   randomise(model, 100);
   Resources resources(1);
   for (const Index rows : {3, 200}) {  // a tile has 192
@@ -77,7 +77,7 @@ TEST_CASE("gradients of the head are those of central differences, in tiles too"
 }
 
 TEST_CASE("logits of the tokens that are read are those of all, frozen too", "[masked_language_model]") {
-  EncoderConfig config = small();
+  EncoderConfig config = language_model_config();
   config.layers = 2;
   config.model_width = 8;
   MaskedLanguageModel<float> model(config, 1);

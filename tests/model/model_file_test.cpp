@@ -6,7 +6,7 @@
 
 namespace {
 
-EncoderConfig small() {
+EncoderConfig model_file_config() {
   return {.vocabulary_size = 40,
           .sequence_length = 16,
           .layers = 2,
@@ -18,7 +18,7 @@ EncoderConfig small() {
 
 template <Scalar T = float>
 MaskedLanguageModel<T> language_model(unsigned seed = 100) {
-  MaskedLanguageModel<T> model(small(), 1);
+  MaskedLanguageModel<T> model(model_file_config(), 1);
   randomise(model, seed);
   return model;
 }
@@ -52,7 +52,7 @@ SafetensorsTensor& named(std::vector<SafetensorsTensor>& tensors, const std::str
 TEST_CASE("a model that was saved is loaded and says the same, on every instruction set", "[model_file]") {
   const TemporaryFolder folder;
   const auto model = language_model();
-  SequenceClassifier<float> classifier(small(), 3, Pooling::mean, 1);
+  SequenceClassifier<float> classifier(model_file_config(), 3, Pooling::mean, 1);
   randomise(classifier, 100);
   for (const Isa saving : supported_isas()) {
     for (const Isa loading : supported_isas()) {
@@ -64,12 +64,12 @@ TEST_CASE("a model that was saved is loaded and says the same, on every instruct
       auto loaded = language_model(1);
       const auto difference = load_model(file, loaded, theirs.execution);
       REQUIRE(difference);
-      REQUIRE(*difference <= self_test_tolerance(resolved(small())));
+      REQUIRE(*difference <= self_test_tolerance(resolved(model_file_config())));
       if (saving == loading) REQUIRE(*difference == 0);
       REQUIRE(flat(loaded) == flat(model));
 
       save_model(folder.file("classifier"), classifier, mine.execution);
-      SequenceClassifier<float> other(small(), 3, Pooling::mean, 2);
+      SequenceClassifier<float> other(model_file_config(), 3, Pooling::mean, 2);
       REQUIRE(load_model(SafetensorsFile::open(folder.file("classifier")), other, theirs.execution));
       REQUIRE(flat(other) == flat(classifier));
     }

@@ -12,7 +12,7 @@ using linformer_test::error_of;
 
 namespace {
 
-Index count(const Dataset& data, int label) {
+Index rows_of(const Dataset& data, int label) {
   return std::count_if(data.examples.begin(), data.examples.end(),
                        [&](const auto& each) { return each.label == label; });
 }
@@ -70,7 +70,7 @@ TEST_CASE("the real tables have as many rows as their sources say", "[dataset][d
   if (const auto path = data_file("sst2/dev.tsv")) {
     const Dataset data = read_examples(*path, {.classes = 2});
     CHECK(data.examples.size() == 872);
-    CHECK(count(data, 1) == 444);
+    CHECK(rows_of(data, 1) == 444);
     CHECK(data.examples[0].first == "it 's a charming and often affecting journey . ");
   }
   if (const auto path = data_file("qnli/dev.tsv")) {
@@ -78,15 +78,15 @@ TEST_CASE("the real tables have as many rows as their sources say", "[dataset][d
   }
   if (const auto path = data_file("qqp/test_10k.tsv")) {
     const Dataset data = read_examples(*path, {.first = "question1", .second = "question2", .classes = 2});
-    CHECK(count(data, 0) == 5000);
-    CHECK(count(data, 1) == 5000);
+    CHECK(rows_of(data, 0) == 5000);
+    CHECK(rows_of(data, 1) == 5000);
   }
   if (const auto path = data_file("hate-speech/davidson.csv")) {
     const Dataset data = read_examples(*path, {.first = "tweet", .label = "class", .classes = 3});
     CHECK(data.examples.size() == 24783);
-    CHECK(count(data, 0) == 1430);  // as Davidson et al. 2017 count them
-    CHECK(count(data, 1) == 19190);
-    CHECK(count(data, 2) == 4163);
+    CHECK(rows_of(data, 0) == 1430);  // as Davidson et al. 2017 count them
+    CHECK(rows_of(data, 1) == 19190);
+    CHECK(rows_of(data, 2) == 4163);
     const auto lines = [](const Example& each) { return each.first.find('\n') != std::string::npos; };
     CHECK(std::count_if(data.examples.begin(), data.examples.end(), lines) == 917);
   }

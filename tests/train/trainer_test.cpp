@@ -27,8 +27,8 @@ const TokenBatch& tokens() {
 }
 
 MaskedTokens masked_tokens() {
-  const TokenMasking masking({.vocabulary = 12, .mask_id = 4, .special_ids = {0, 1, 2, 3}, .rate = 0.7});
-  MaskedTokens masked = masking.apply(tokens().ids, tokens().layout, std::vector<Index>{0, 1, 2}, 7, 0);
+  const TokenMasking mask_most({.vocabulary = 12, .mask_id = 4, .special_ids = {0, 1, 2, 3}, .rate = 0.7});
+  MaskedTokens masked = mask_most.apply(tokens().ids, tokens().layout, std::vector<Index>{0, 1, 2}, 7, 0);
   REQUIRE(masked.rows.size() >= 4);
   return masked;
 }

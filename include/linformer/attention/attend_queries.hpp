@@ -3,6 +3,7 @@
 #include <linformer/attention/keys_values.hpp>
 #include <linformer/attention/options.hpp>
 #include <linformer/attention/weights.hpp>
+#include <linformer/core/even_parts.hpp>
 #include <linformer/kernels/attend_tile.hpp>
 #include <linformer/kernels/scale_columns.hpp>
 
@@ -27,26 +28,6 @@ struct WeightsRequest {
 };
 
 namespace detail {
-
-/// How the queries of a call are shared out among tasks, by their number alone: in an even number of tiles of about
-/// the same size, at most `query_tile` each, so that two threads end together; whole vectors but for the last.
-class QueryTiles {
- public:
-  explicit constexpr QueryTiles(Index rows)
-      : rows_(rows),
-        vectors_((rows + vector - 1) / vector),
-        count_(tiles(rows) < 2 ? tiles(rows) : tiles(rows) + tiles(rows) % 2) {}
-
-  [[nodiscard]] constexpr Index count() const { return count_; }
-  [[nodiscard]] constexpr Index first(Index tile) const { return std::min(rows_, tile * vectors_ / count_ * vector); }
-  [[nodiscard]] constexpr Index rows(Index tile) const { return first(tile + 1) - first(tile); }
-
- private:
-  static constexpr Index vector = 16;
-  static constexpr Index tiles(Index rows) { return (rows + query_tile - 1) / query_tile; }
-
-  Index rows_, vectors_, count_;
-};
 
 /// out (h·d × m) = W_Q·xᵀ + b·1ᵀ of a tile of rows, a query a column.
 template <Scalar T>
@@ -86,7 +67,7 @@ template <Scalar T>
 void attend_absorbed(const TransposedWeights<T>& weights, const KeysValues<T>& context, const Positions& positions,
                      const ConstMatrixRef<T>& x, MatrixRef<T> y, const WeightsRequest<T>& request,
                      const Execution& execution) {
-  const detail::QueryTiles tiles(x.rows());
+  const detail::EvenParts tiles(x.rows(), detail::query_tile);
   execution.run(tiles.count(), [&](Index task, const Compute& compute) {
     const Index first = tiles.first(task);
     const Index count = tiles.rows(task);
@@ -135,7 +116,7 @@ void attend_queries(const TransposedWeights<T>& weights, const KeysValues<T>& co
   // Asked for P̄, the scores of a query must be whole; otherwise many keys are taken a tile at a time.
   const Index most = context.rows();
   const Index key_tile = request.probabilities.empty() ? std::min(detail::key_tile, most) : most;
-  const detail::QueryTiles tiles(x.rows());
+  const detail::EvenParts tiles(x.rows(), detail::query_tile);
   execution.run(tiles.count(), [&](Index task, const Compute& compute) {
     const Index first = tiles.first(task);
     const Index count = tiles.rows(task);

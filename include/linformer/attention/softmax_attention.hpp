@@ -47,7 +47,7 @@ void attend_materialised(const TransposedWeights<T>& weights, const KeysValues<T
   const auto heads = static_cast<Index>(context.heads.size());
   const Index head_width = weights.width() / heads;
   const Index keys = context.rows();
-  const detail::QueryTiles tiles(x.rows());
+  const detail::EvenParts tiles(x.rows(), detail::query_tile);
   const auto for_each_tile = [&](const auto& work) {
     execution.run(tiles.count(), [&](Index tile, const Compute& compute) {
       work(tile, tiles.first(tile), tiles.rows(tile), compute);

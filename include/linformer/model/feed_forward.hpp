@@ -11,7 +11,7 @@ namespace detail {
 
 /// Rows of a tile: whole tiles of a product on every path; x, the result and some features of the inner layer stay in
 /// the second-level cache beside the weights that stream through it.
-inline constexpr Index feed_forward_tile = 48;
+inline constexpr Index feed_forward_tile = 64;
 
 /// Features of the inner layer that exist at a time: their activations stay in the second-level cache. A multiple of
 /// the depth in which products sum on every path, so that sums are those of one product.

@@ -1,9 +1,8 @@
 #pragma once
 
+#include <linformer/core/even_parts.hpp>
 #include <linformer/kernels/product.hpp>
 #include <linformer/nn/linear.hpp>
-
-#include <algorithm>
 
 namespace linformer::inline LINFORMER_ABI {
 
@@ -11,12 +10,12 @@ namespace detail {
 
 inline constexpr Index linear_tile = 96;  // rows of x that one task takes
 
-/// Calls work(first, count, compute) for parts of at most `length` of a range.
+/// Calls work(first, count, compute) for even parts of at most `most` rows.
 template <class Work>
-void for_each_part(Index range, Index length, const Execution& execution, const Work& work) {
-  execution.run((range + length - 1) / length, [&](Index task, const Compute& compute) {
-    work(task * length, std::min(length, range - task * length), compute);
-  });
+void for_each_part(Index rows, Index most, const Execution& execution, const Work& work) {
+  const EvenParts parts(rows, most);
+  execution.run(parts.count(),
+                [&](Index part, const Compute& compute) { work(parts.first(part), parts.rows(part), compute); });
 }
 
 }  // namespace detail
