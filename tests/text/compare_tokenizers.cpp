@@ -79,11 +79,12 @@ int facts() {
     for (const char32_t part : detail::decomposed(c)) {
       if (!detail::is_nonspacing_mark(part)) stripped.push_back(part);
     }
-    std::printf("%X %s %d %s %s %c %c\n", static_cast<unsigned>(c),
+    std::printf("%X %s %d %s %s %d %c %c\n", static_cast<unsigned>(c),
                 detail::is_bert_control(c) ? "drop"
                 : space && c != ' '        ? "space"
                                            : "same",
                 detail::is_bert_ideograph(c) ? 1 : 0, shown(stripped).c_str(), shown(detail::lower_case(c)).c_str(),
+                *detail::decomposed(c).begin() == c ? detail::combining_class(c) : 0,
                 space                            ? 's'
                 : detail::is_bert_punctuation(c) ? 'p'
                                                  : 'o',
