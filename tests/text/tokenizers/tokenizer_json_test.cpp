@@ -183,7 +183,7 @@ TEST_CASE("what a file has wrong, or asks for in vain, is named", "[tokenizer_js
   CHECK(malformed(words, "/model/unk_token", "[X]").empty());
   CHECK(malformed(words, "/normalizer/lowercase", "yes") == ": normalizer.lowercase");
   CHECK(malformed(words, "/model/max_input_chars_per_word", -3) == ": model.max_input_chars_per_word");
-  for (const char* text : {"", "{", "[1]", "3", "{\"model\": 3}", "{\"model\": {}}"}) {
+  for (const char* text : {"", "{", "[1]", "3", "{\"model\": 3}"}) {
     CHECK(error_in(text).code() == ErrorCode::malformed_input);
   }
   CHECK(error_in("{\"a\": {\"b\": 1, \"b\": 2}}").actual() == "'b' again");
