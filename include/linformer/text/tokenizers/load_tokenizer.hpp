@@ -2,7 +2,7 @@
 
 // The component linformer::tokenizers: needs utf8proc and nlohmann-json.
 
-#include <linformer/text/tokenizer_json.hpp>
+#include <linformer/text/tokenizers/tokenizer_json.hpp>
 
 #include <filesystem>
 

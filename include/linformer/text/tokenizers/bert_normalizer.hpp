@@ -1,7 +1,7 @@
 #pragma once
 
 #include <linformer/text/tokenizer.hpp>
-#include <linformer/text/unicode.hpp>
+#include <linformer/text/tokenizers/unicode.hpp>
 
 #include <algorithm>
 #include <array>

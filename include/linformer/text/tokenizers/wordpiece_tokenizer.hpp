@@ -2,8 +2,8 @@
 
 // The component linformer::tokenizers: needs utf8proc.
 
-#include <linformer/text/added_tokens.hpp>
-#include <linformer/text/bert_normalizer.hpp>
+#include <linformer/text/tokenizers/added_tokens.hpp>
+#include <linformer/text/tokenizers/bert_normalizer.hpp>
 
 #include <filesystem>
 #include <memory>
@@ -39,6 +39,9 @@ class WordPieceTokenizer {
   /// Likewise with tokens that the vocabulary may hold or not, their ids those of the vocabulary.
   WordPieceTokenizer(std::vector<std::string> vocabulary, WordPieceConfig config, const std::string& file,
                      std::optional<std::vector<AddedToken>> added) {
+    detail::require(
+        config.longest_word > 0, ErrorCode::invalid_configuration, "longest_word",
+        [] { return std::string("at least 1"); }, [&] { return std::to_string(config.longest_word); });
     auto model = std::make_shared<Model>();
     for (std::size_t id = 0; id < vocabulary.size(); ++id) {
       if (!vocabulary[id].empty()) continue;
@@ -56,6 +59,7 @@ class WordPieceTokenizer {
       }
     }
     if (!added) added = detail::added_tokens(config.special, model->special);
+    detail::require_added(*added, vocabulary, file);
     for (const AddedToken& token : *added) {
       if (token.special) model->hidden.push_back(token.id);
       if (!token.outside) continue;

@@ -1,6 +1,6 @@
 #pragma once
 
-#include <linformer/text/byte_level_bpe_tokenizer.hpp>
+#include <linformer/text/tokenizers/byte_level_bpe_tokenizer.hpp>
 
 #include <nlohmann/json.hpp>
 
@@ -24,7 +24,9 @@ class JsonValue {
   [[nodiscard]] bool is_null() const noexcept { return value_->is_null(); }
 
   [[noreturn]] void fail(std::string expected, ErrorCode code = ErrorCode::malformed_input) const {
-    std::string actual = value_->dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+    const auto type = value_->is_object() ? value_->find("type") : value_->end();
+    const nlohmann::json& shown = type == value_->end() || !type->is_string() ? *value_ : *type;
+    std::string actual = shown.is_structured() ? std::string("an ") + shown.type_name() : shown.dump();
     if (actual.size() > 80) actual = replace_invalid_utf8(actual.substr(0, 80)) + "...";
     throw Error(code, file_ + (place_.empty() ? "" : ": " + place_), std::move(expected), std::move(actual));
   }

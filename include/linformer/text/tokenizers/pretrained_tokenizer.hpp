@@ -2,8 +2,8 @@
 
 // The component linformer::tokenizers: needs utf8proc.
 
-#include <linformer/text/byte_level_bpe_tokenizer.hpp>
-#include <linformer/text/wordpiece_tokenizer.hpp>
+#include <linformer/text/tokenizers/byte_level_bpe_tokenizer.hpp>
+#include <linformer/text/tokenizers/wordpiece_tokenizer.hpp>
 
 #include <string>
 #include <utility>

@@ -2,8 +2,8 @@
 
 // The component linformer::tokenizers: needs utf8proc and nlohmann-json.
 
-#include <linformer/text/pretrained_tokenizer.hpp>
-#include <linformer/text/vocabulary_json.hpp>
+#include <linformer/text/tokenizers/pretrained_tokenizer.hpp>
+#include <linformer/text/tokenizers/vocabulary_json.hpp>
 
 #include <algorithm>
 #include <map>
@@ -32,6 +32,8 @@ class TokenizerJsonReader {
                           ErrorCode::unsupported);
     }
     const bool bpe = type == "BPE";
+    const std::string cut = bpe ? "ByteLevel" : "BertPreTokenizer";
+    if (type_of(root_["pre_tokenizer"]) != cut) refuse(root_["pre_tokenizer"], cut);
     read_vocabulary(bpe);
     read_processor(root_["post_processor"], bpe);
     find_names(bpe);
@@ -70,6 +72,9 @@ class TokenizerJsonReader {
       if (known->second != token.id) each["id"].fail(std::to_string(known->second) + ", its id in the vocabulary");
       token.outside = added;
       if (added) ids_.emplace_back(token.text, token.id);
+      const auto again =
+          std::find_if(added_.begin(), added_.end(), [&](const auto& a) { return a.text == token.text; });
+      if (again != added_.end()) each["content"].fail("every token once");
       added_.push_back(std::move(token));
     }
   }
@@ -120,7 +125,9 @@ class TokenizerJsonReader {
     const auto pieces = [&](const char* name) {
       std::vector<std::string> found;  // names of special tokens, empty for a text
       for (const JsonValue& piece : part[name].elements()) {
-        if (!piece["Sequence"].is_null()) {
+        if (const JsonValue text = piece["Sequence"]; !text.is_null()) {
+          const auto before = std::count(found.begin(), found.end(), "");
+          if (text["id"].text() != (before == 0 ? "A" : "B")) refuse(text["id"], "A, then B");
           found.emplace_back();
         } else {
           found.push_back(piece["SpecialToken"]["id"].text());
@@ -166,7 +173,7 @@ class TokenizerJsonReader {
 
   PretrainedTokenizer read_wordpiece() {
     WordPieceConfig config{.special = names_, .special_tokens_in_text = options_.special_tokens_in_text};
-    const JsonValue normalizer = root_["normalizer"], cut = root_["pre_tokenizer"];
+    const JsonValue normalizer = root_["normalizer"];
     if (normalizer.is_null()) {
       config.normalization = {.clean_text = false, .handle_chinese_chars = false, .lowercase = false};
     } else if (type_of(normalizer) == "BertNormalizer") {
@@ -179,7 +186,6 @@ class TokenizerJsonReader {
     } else {
       refuse(normalizer["type"], "BertNormalizer");
     }
-    if (type_of(cut) != "BertPreTokenizer") refuse(cut, "BertPreTokenizer");
     if (const JsonValue prefix = model_["continuing_subword_prefix"]; !prefix.is_null()) {
       config.continuation = prefix.text();
     }
@@ -193,7 +199,6 @@ class TokenizerJsonReader {
   PretrainedTokenizer read_bpe() {
     if (!root_["normalizer"].is_null()) refuse(root_["normalizer"], "none");
     const JsonValue cut = root_["pre_tokenizer"];
-    if (type_of(cut) != "ByteLevel") refuse(cut, "ByteLevel");
     if (!cut["use_regex"].boolean(true)) refuse(cut["use_regex"], "true");
     for (const char* field : {"dropout", "continuing_subword_prefix", "end_of_word_suffix", "byte_fallback"}) {
       require_off(model_[field]);

@@ -2,9 +2,9 @@
 
 // The component linformer::tokenizers: needs utf8proc.
 
-#include <linformer/text/added_tokens.hpp>
-#include <linformer/text/byte_level.hpp>
-#include <linformer/text/byte_pair_merges.hpp>
+#include <linformer/text/tokenizers/added_tokens.hpp>
+#include <linformer/text/tokenizers/byte_level.hpp>
+#include <linformer/text/tokenizers/byte_pair_merges.hpp>
 
 #include <memory>
 #include <optional>
@@ -58,6 +58,7 @@ class ByteLevelBpeTokenizer {
       added = detail::added_tokens(config.special, model->special);
       for (AddedToken& token : *added) token.strip_left = token.id == model->special.mask;  // as RoBERTa's
     }
+    detail::require_added(*added, vocabulary.tokens, file);
     for (const AddedToken& token : *added) {
       if (token.special) model->hidden.push_back(token.id);
     }

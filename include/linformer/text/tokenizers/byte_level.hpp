@@ -1,6 +1,6 @@
 #pragma once
 
-#include <linformer/text/unicode.hpp>
+#include <linformer/text/tokenizers/unicode.hpp>
 
 #include <array>
 #include <optional>

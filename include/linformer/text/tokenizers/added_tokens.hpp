@@ -1,7 +1,7 @@
 #pragma once
 
-#include <linformer/text/unicode.hpp>
-#include <linformer/text/vocabulary.hpp>
+#include <linformer/text/tokenizers/unicode.hpp>
+#include <linformer/text/tokenizers/vocabulary.hpp>
 
 #include <algorithm>
 #include <array>
@@ -111,6 +111,18 @@ class AddedTokens {
 
   std::array<Round, 2> rounds_;
 };
+
+/// @throws Error malformed_input naming `file` if an added token is not in the vocabulary, with its id
+inline void require_added(const std::vector<AddedToken>& added, const std::vector<std::string>& vocabulary,
+                          const std::string& file) {
+  for (const AddedToken& token : added) {
+    const bool there = token.id >= 0 && static_cast<std::size_t>(token.id) < vocabulary.size() &&
+                       vocabulary[static_cast<std::size_t>(token.id)] == token.text;
+    if (there) continue;
+    throw Error(ErrorCode::malformed_input, file, "added tokens of the vocabulary with their ids",
+                "'" + token.text + "' as " + std::to_string(token.id));
+  }
+}
 
 /// Special tokens under their names.
 [[nodiscard]] inline std::vector<AddedToken> added_tokens(const SpecialNames& names, const SpecialTokens& special) {

@@ -4,7 +4,7 @@
 //   such compare_tokenizers FOLDER speed         reads lines, and tells how fast they are encoded compare_tokenizers
 //   FOLDER decode        reads lines of ids, and writes their texts, each with a zero byte behind it compare_tokenizers
 //   facts                prints what is done with each code point compare_tokenizers version
-#include <linformer/text/load_tokenizer.hpp>
+#include <linformer/text/tokenizers/load_tokenizer.hpp>
 
 #include <chrono>
 #include <cstdio>
