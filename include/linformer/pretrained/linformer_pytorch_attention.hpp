@@ -73,7 +73,7 @@ template <Scalar T>
   AttentionWeights<T>& weights = attention.block().weights();
   for (Index i = 0; i < heads; ++i) {
     const std::string end = "." + std::to_string(i) + ".weight";
-    const auto rows = [&](Linear<T>& linear) { return linear.weight.middleRows(i * head_width, head_width); };
+    const auto rows = [i, d = head_width](Linear<T>& linear) { return linear.weight.middleRows(i * d, d); };
     rows(weights.query) = reader.template matrix<T>("to_q" + end, head_width, model_width);
     rows(weights.key) = reader.template matrix<T>("to_k" + end, head_width, model_width);
     rows(weights.value) = reader.template matrix<T>("to_v" + end, head_width, model_width);
