@@ -1,5 +1,8 @@
 #pragma once
 
-// Models from other libraries' checkpoints. Link linformer::io, which brings nlohmann-json; POSIX only.
+// Models and layers from other libraries' checkpoints. Link linformer::io, which brings nlohmann-json; POSIX only.
 
+#include <linformer/pretrained/fairseq_attention.hpp>
+#include <linformer/pretrained/linformer_pytorch_attention.hpp>
 #include <linformer/pretrained/load_pretrained.hpp>
+#include <linformer/pretrained/lucidrains_attention.hpp>

@@ -38,18 +38,20 @@ inline ParameterSource find_source(const Checkpoint& checkpoint, const std::vect
   return {&file, key, skipped_rows};
 }
 
-/// Reads every parameter of a module from a checkpoint, of which every tensor must be read or known. All is checked
-/// before the first value is written.
+/// Reads every parameter of a module but E and F from a checkpoint, of which every tensor must be read or known. All is
+/// checked before the first value is written.
 template <class Module>
 ImportReport import_parameters(const Checkpoint& checkpoint, const CheckpointKeys& keys, Index position_offset,
                                Module& module) {
   std::set<std::string, std::less<>> taken;
   std::vector<ParameterSource> sources;
+  ImportReport report;
+  const auto is_drawn = [](std::string_view name) { return name.starts_with("projections."); };
   std::as_const(module).for_each_parameter([&](const std::string& name, Shape shape, auto) {
+    if (is_drawn(name)) return report.drawn.push_back(name);
     const Index skipped = name == "embeddings.position_embeddings.weight" ? position_offset : 0;
     sources.push_back(find_source(checkpoint, keys.of(name), shape, skipped, taken));
   });
-  ImportReport report;
   for (const auto& [key, file] : checkpoint.places()) {
     if (taken.contains(key)) continue;
     const std::optional<std::string> reason = keys.reason_to_ignore(key);
@@ -60,7 +62,8 @@ ImportReport import_parameters(const Checkpoint& checkpoint, const CheckpointKey
     report.ignored.push_back({key, *reason});
   }
   auto source = sources.begin();
-  module.for_each_parameter([&](const std::string&, Shape shape, auto values) {
+  module.for_each_parameter([&](const std::string& name, Shape shape, auto values) {
+    if (is_drawn(name)) return;
     const SafetensorsTensor& tensor = *source->file->find(source->key);
     const std::size_t row = dtype_size(tensor.dtype) * values.size() / static_cast<std::size_t>(shape[0]);
     convert_values(tensor.dtype, tensor.bytes.subspan(row * static_cast<std::size_t>(source->skipped_rows)), values);

@@ -14,6 +14,17 @@ struct Pretrained {
   ImportReport report;
 };
 
+/// What loading a checkpoint may ask for. All fields may be left out.
+struct PretrainedOptions {
+  /// Softmax attention, which the checkpoint was trained with, or Linformer, to be trained further: its E and F, which
+  /// no such checkpoint has, are drawn as those of a new encoder.
+  Mechanism mechanism = Mechanism::softmax_tiled;
+  ProjectedLength projected_length{};    ///< k, of Linformer
+  Sharing sharing = Sharing::key_value;  ///< of Linformer, as the projection
+  ProjectionConfig projection{};
+  std::uint64_t seed = 0;  ///< of E and F
+};
+
 namespace detail {
 
 /// Holds the configuration's sizes against the checkpoint's, so that no model is made of sizes that a file only claims.
@@ -36,8 +47,13 @@ inline void require_sizes(const Checkpoint& checkpoint, const CheckpointKeys& ke
 
 /// @param make called as make(config, checkpoint, keys): the model, of the configuration's shapes
 template <class Make>
-[[nodiscard]] auto load_pretrained(const std::filesystem::path& folder, PretrainedHead head, const Make& make) {
+[[nodiscard]] auto load_pretrained(const std::filesystem::path& folder, const PretrainedOptions& options,
+                                   PretrainedHead head, const Make& make) {
   HuggingFaceConfig config = read_hugging_face_config(folder / "config.json");
+  config.encoder.mechanism = options.mechanism;
+  config.encoder.projected_length = options.projected_length;
+  config.encoder.sharing = options.sharing;
+  config.encoder.projection = options.projection;
   const Checkpoint checkpoint = Checkpoint::open(folder);
   const CheckpointKeys keys(checkpoint, config.architecture, head);
   require_sizes(checkpoint, keys, config);
@@ -49,51 +65,51 @@ template <class Make>
 }  // namespace detail
 
 // Checkpoints of Hugging Face's BERT, RoBERTa and XLM-RoBERTa: a folder with `config.json` and `model.safetensors`, or
-// files by an index, of F32, F16, BF16 or F64. Attention is tiled softmax. Positions of RoBERTa are those of its tokens
-// from its first row in use on. All throw
-//   Error naming the file: file_access; as `read_hugging_face_config`; unsupported for a decoder that is not tied to
-//   the
-//     word embeddings
-//   SafetensorsFailure naming file and tensor: one that is missing, of another shape than the configuration's, no
-//   number,
-//     or not known; a file that breaks a rule of its format.
+// files by an index, of F32, F16, BF16 or F64. Rows of RoBERTa's positions that no token has are left out. All throw
+// Error, naming the file: file_access; as `read_hugging_face_config`; unsupported for a decoder that is not tied to the
+// word embeddings. And SafetensorsFailure, naming file and tensor: one that is missing, not known, no number, or of
+// another shape than the configuration's; a file that breaks a rule of its format.
 
-/// The encoder alone, whatever head is in the checkpoint. Its output is transformers' `last_hidden_state`.
+/// The encoder alone, whatever head is in the checkpoint. Its output is transformers' `last_hidden_state`. A classifier
+/// or language model of the same configuration takes it over: `classifier.encoder() = std::move(loaded.model)`.
 template <Scalar T>
-[[nodiscard]] Pretrained<Encoder<T>> load_pretrained_encoder(const std::filesystem::path& folder) {
+[[nodiscard]] Pretrained<Encoder<T>> load_pretrained_encoder(const std::filesystem::path& folder,
+                                                             const PretrainedOptions& options = {}) {
   return detail::load_pretrained(
-      folder, detail::PretrainedHead::none,
-      [](const HuggingFaceConfig& config, const auto&...) { return Encoder<T>(config.encoder, 0); });
+      folder, options, detail::PretrainedHead::none,
+      [&](const HuggingFaceConfig& config, const auto&...) { return Encoder<T>(config.encoder, options.seed); });
 }
 
 /// The encoder and the head of `BertForMaskedLM` and its like. @throws Error unsupported, besides, for RoBERTa whose
 /// activation is not `gelu`, which its head has in any case
 template <Scalar T>
 [[nodiscard]] Pretrained<MaskedLanguageModel<T>> load_pretrained_masked_language_model(
-    const std::filesystem::path& folder) {
+    const std::filesystem::path& folder, const PretrainedOptions& options = {}) {
   return detail::load_pretrained(
-      folder, detail::PretrainedHead::masked_language_model, [&](const HuggingFaceConfig& config, const auto&...) {
+      folder, options, detail::PretrainedHead::masked_language_model,
+      [&](const HuggingFaceConfig& config, const auto&...) {
         detail::require(config.architecture == PretrainedArchitecture::bert || config.encoder.activation == Gelu::exact,
                         ErrorCode::unsupported, (folder / "config.json").string() + ": hidden_act",
                         "gelu, as RoBERTa's masked-language-model head has it", "another");
-        return MaskedLanguageModel<T>(config.encoder, 0);
+        return MaskedLanguageModel<T>(config.encoder, options.seed);
       });
 }
 
 /// The encoder and the head of `BertForSequenceClassification` and its like, BERT's pooler being its dense layer. In
 /// training a dropout more than theirs comes before BERT's pooler.
 template <Scalar T>
-[[nodiscard]] Pretrained<SequenceClassifier<T>> load_pretrained_classifier(const std::filesystem::path& folder) {
+[[nodiscard]] Pretrained<SequenceClassifier<T>> load_pretrained_classifier(const std::filesystem::path& folder,
+                                                                           const PretrainedOptions& options = {}) {
   return detail::load_pretrained(
-      folder, detail::PretrainedHead::classifier,
-      [](const HuggingFaceConfig& config, const Checkpoint& checkpoint, const detail::CheckpointKeys& keys) {
+      folder, options, detail::PretrainedHead::classifier,
+      [&](const HuggingFaceConfig& config, const Checkpoint& checkpoint, const detail::CheckpointKeys& keys) {
         auto classes = static_cast<Index>(config.labels.size());
         if (classes == 0) {  // none are named: as many as there are
           const std::string key = keys.of("classifier.out_proj.bias").front();
           const SafetensorsTensor& bias = *checkpoint.file_of(key).find(key);
           classes = bias.shape.size() == 1 ? std::max(bias.shape.front(), Index{1}) : 1;
         }
-        return SequenceClassifier<T>(config.encoder, classes, Pooling::first_token, 0);
+        return SequenceClassifier<T>(config.encoder, classes, Pooling::first_token, options.seed);
       });
 }
 
