@@ -93,8 +93,8 @@ for stage in "${stages[@]}"; do
         output=$folder/listops/$mechanism-1
         [ -f "$output/scores.json" ] && continue
         "$programs/listops" --mechanism "$mechanism" --layers 2 --width 128 --heads 2 --projected-length 32 \
-          --min-length 10 --max-length 128 --max-depth 5 --max-arguments 5 --trees 30000 --validation-trees 1000 \
-          --test-trees 2000 --batch 64 --epochs 8 --learning-rate 1e-3 --threads "${THREADS:-2}" --output "$output"
+          --min-length 10 --max-length 128 --max-depth 5 --max-arguments 5 --trees 15000 --validation-trees 1000 \
+          --test-trees 2000 --batch 64 --epochs 4 --learning-rate 1e-3 --threads "${THREADS:-2}" --output "$output"
       done
       ;;
     *) echo "results.sh: unknown stage $stage" >&2 && exit 2 ;;

@@ -234,12 +234,17 @@ TEST_CASE("the encoder gives the same bits for one thread and two, for a batch a
   const std::vector<float> one = run(1), two = run(2);
   REQUIRE(std::memcmp(one.data(), two.data(), one.size() * sizeof(float)) == 0);
 
+  // On the vector paths. Eigen's product sums some rows in another order, by where they stand: each of two layers has
+  // about six sums of at most 300 terms, of values about 1.
   Resources resources(1);
+  const float tolerance =
+      resources.execution.isa == Isa::eigen ? 2 * 6 * 300 * std::numeric_limits<float>::epsilon() : 0;
   const Matrix<float> whole = encoder(tokens, resources.execution);
   for (Index b = 0; b < 3; ++b) {
     const auto first = tokens.ids.begin() + tokens.layout.offset(b);
     const TokenBatch alone{BatchLayout::single(tokens.layout.length(b)), {first, first + tokens.layout.length(b)}};
-    REQUIRE(encoder(alone, resources.execution) == whole.middleRows(tokens.layout.offset(b), tokens.layout.length(b)));
+    const Matrix<float> its = whole.middleRows(tokens.layout.offset(b), tokens.layout.length(b));
+    REQUIRE((encoder(alone, resources.execution) - its).cwiseAbs().maxCoeff() <= tolerance);
   }
 }
 
