@@ -2,6 +2,7 @@
 // Linformer of any n, k and sharing mode, and tells what that costs, layer by layer, on texts that it is given.
 #include "support/any_tokenizer.hpp"
 #include "support/encoder_choice.hpp"
+#include "support/model_folder.hpp"
 #include "support/model_loading.hpp"
 
 #include <linformer/pretrained/conversion.hpp>

@@ -1,6 +1,7 @@
 // Heals a Linformer that convert made: trains it on unlabelled texts until its output matches that of the model it was
 // made from, which runs beside it. Ctrl-C saves; the same command goes on where the run was, bit for bit.
 #include "support/any_tokenizer.hpp"
+#include "support/model_folder.hpp"
 #include "support/model_loading.hpp"
 #include "support/training_options.hpp"
 
@@ -51,10 +52,11 @@ Sequences read_texts(const AnyTokenizer& tokenizer, const std::vector<std::strin
   return sequences;
 }
 
-/// The task of a `TrainingRun`. @tparam Model an encoder, or one of which E and F alone are trained
-template <class Model>
+/// The task of a `TrainingRun`.
 class DistillationTask {
  public:
+  using Model = StudentEncoder<float>;
+
   DistillationTask(const Encoder<float>& teacher, const Model& student, const Options& options,
                    const Sequences& training, const Sequences& validation, const Execution& execution)
       : teacher_(teacher),
@@ -131,22 +133,21 @@ class DistillationTask {
   EncoderCache<float> cache_;
 };
 
-template <class Model>
-int heal(const Encoder<float>& teacher, Model student, const Options& options, const Sequences& training,
-         const Sequences& validation) {
+int heal(const Encoder<float>& teacher, StudentEncoder<float> student, const Options& options,
+         const Sequences& training, const Sequences& validation) {
   ThreadPool pool(options.threads);
   Workspace workspace;
   const Execution execution{pool, workspace, default_isa()};
-  TrainingRun<Model> run(student, {.name = "distill",
-                                   .folder = options.output,
-                                   .settings = options.all_settings(training, student),
-                                   .steps = options.steps,
-                                   .save_every = options.save_every,
-                                   .evaluate_every = options.evaluate_every,
-                                   .trainer = {.schedule = {.peak = options.learning_rate,
-                                                            .warmup_steps = options.warmup,
-                                                            .total_steps = options.steps}}});
-  DistillationTask<Model> task(teacher, student, options, training, validation, execution);
+  TrainingRun<StudentEncoder<float>> run(student, {.name = "distill",
+                                                   .folder = options.output,
+                                                   .settings = options.all_settings(training, student),
+                                                   .steps = options.steps,
+                                                   .save_every = options.save_every,
+                                                   .evaluate_every = options.evaluate_every,
+                                                   .trainer = {.schedule = {.peak = options.learning_rate,
+                                                                            .warmup_steps = options.warmup,
+                                                                            .total_steps = options.steps}}});
+  DistillationTask task(teacher, student, options, training, validation, execution);
   std::printf("%td parameters to train, %zu texts, %zu to judge by; before: %s.\n", parameter_count(student),
               training.size(), validation.size(), task.evaluate().text.c_str());
   std::fflush(stdout);
@@ -169,8 +170,8 @@ int run(const Options& options) {
                   std::to_string(training.size()));
   const Sequences validation(training.begin(), training.begin() + options.validation);
   training.erase(training.begin(), training.begin() + options.validation);
-  if (options.train == "all") return heal(teacher, std::move(student), options, training, validation);
-  return heal(teacher, ProjectionsOf<float>(std::move(student)), options, training, validation);
+  const TrainedPart part = options.train == "all" ? TrainedPart::all : TrainedPart::projections;
+  return heal(teacher, StudentEncoder<float>(std::move(student), part), options, training, validation);
 }
 
 }  // namespace

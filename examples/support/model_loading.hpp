@@ -1,31 +1,9 @@
 #pragma once
 
-#include <linformer/pretrained/load_pretrained.hpp>
+#include <linformer/model/encoder.hpp>
 
-#include "model_folder.hpp"
-
-#include <cstdio>
 #include <string>
-
-// Encoders from folders, whoever wrote them.
-
-/// Whether a folder holds a model of this library, and not one of Hugging Face's.
-inline bool is_own_model(const std::string& folder) {
-  const nlohmann::json config = read_json(folder + "/config.json");
-  return config.is_object() && config.contains("model_type") && config["model_type"] == "linformer";
-}
 
 /// The encoder of a folder: of a model of this library, whatever head it has, or of a BERT, RoBERTa or XLM-RoBERTa of
 /// Hugging Face's; what of the latter is left aside is told on stderr.
-inline linformer::Encoder<float> load_encoder(const std::string& folder) {
-  if (is_own_model(folder)) {
-    linformer::Encoder<float> encoder(linformer::encoder_config_from_json(read_json(folder + "/config.json")), 0);
-    load_part(linformer::SafetensorsFile::open(folder + "/model.safetensors"), encoder);
-    return encoder;
-  }
-  auto pretrained = linformer::load_pretrained_encoder<float>(folder);
-  for (const auto& [name, reason] : pretrained.report.ignored) {
-    std::fprintf(stderr, "%s is left aside: %s.\n", name.c_str(), reason.c_str());
-  }
-  return std::move(pretrained.model);
-}
+linformer::Encoder<float> load_encoder(const std::string& folder);

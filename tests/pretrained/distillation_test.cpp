@@ -94,13 +94,13 @@ TEST_CASE("healing trains E and F alone, and brings a student closer", "[distill
   const TokenBatch tokens = TokenBatch::from_sequences(texts);
   const Matrix<double> goal = teacher(tokens, machine.execution);
   const Encoder<double> start = to_linformer(teacher, {.projected_length = 4});
-  ProjectionsOf<double> student(start);
-  Trainer<double, ProjectionsOf<double>> trainer(student, {.schedule = {.peak = 0.01, .total_steps = 60}});
+  StudentEncoder<double> student(start, TrainedPart::projections);
+  Trainer<double, StudentEncoder<double>> trainer(student, {.schedule = {.peak = 0.01, .total_steps = 60}});
   std::vector<double> losses;
   for (int step = 0; step < 60; ++step) {
     const TrainingStep done = trainer.step(
         student, 1,
-        [&](Index, ProjectionsOf<double>& gradient) {
+        [&](Index, StudentEncoder<double>& gradient) {
           return distillation_gradient<double>(student, goal, tokens, {}, {}, 1.0, machine.cache, gradient,
                                                machine.execution);
         },

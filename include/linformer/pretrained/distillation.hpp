@@ -66,20 +66,28 @@ LossSum distillation_gradient(const Encoder<T>& student, const ConstMatrixRef<T>
   return sum;
 }
 
-/// An encoder of which a trainer changes E and F alone: the other weights are not among its parameters.
+/// What of a student is trained.
+enum class TrainedPart { projections, all };
+
+/// An encoder whose parameters, to a trainer, are E and F alone, or all.
 template <Scalar T>
-class ProjectionsOf : public Encoder<T> {
+class StudentEncoder : public Encoder<T> {
  public:
-  explicit ProjectionsOf(Encoder<T> encoder) : Encoder<T>(std::move(encoder)) {}
+  StudentEncoder(Encoder<T> encoder, TrainedPart part) : Encoder<T>(std::move(encoder)), part_(part) {}
 
   template <class Visitor>
   void for_each_parameter(Visitor&& visitor) {
+    if (part_ == TrainedPart::all) return Encoder<T>::for_each_parameter(visitor);
     this->projections().for_each_parameter(visitor);
   }
   template <class Visitor>
   void for_each_parameter(Visitor&& visitor) const {
+    if (part_ == TrainedPart::all) return Encoder<T>::for_each_parameter(visitor);
     this->projections().for_each_parameter(visitor);
   }
+
+ private:
+  TrainedPart part_;
 };
 
 }  // namespace linformer::inline LINFORMER_ABI
