@@ -68,8 +68,7 @@ int run(Options& options) {
                                        training, judge, options.output, execution);
   if (!result) return 130;
   write_file(options.output + "/classifier.json", kind.to_json().dump(2) + "\n");
-  const std::string pieces = options.model + "/" + AnyTokenizer::file_name;
-  if (std::filesystem::exists(pieces)) write_file(options.output + "/" + AnyTokenizer::file_name, read_file(pieces));
+  AnyTokenizer::copy_files(options.model, options.output);
   if (validation) {
     report_scores(score(model, *validation, options.batch, execution), kind.labels, "validation", *result,
                   options.output);
