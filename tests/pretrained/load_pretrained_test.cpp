@@ -220,29 +220,3 @@ TEST_CASE("an imported model is saved, loaded and frozen as any other", "[pretra
   for (Index b = 0; b < 3; ++b) first.row(b) = expected.logits.row(expected.tokens.layout.offset(b));
   check_close(frozen, first);
 }
-
-TEST_CASE("a Linformer begins with a checkpoint's weights, and E and F of its own", "[pretrained]") {
-  const PretrainedOptions options{.mechanism = Mechanism::linformer, .projected_length = 20, .seed = 3};
-  auto [encoder, config, report] = load_pretrained_encoder<double>(pretrained_fixture("bert_masked_lm"), options);
-  REQUIRE(report.drawn == std::vector<std::string>{"projections.0.weight", "projections.1.weight"});
-  const Encoder<double> fresh(config.encoder, 3);
-  std::map<std::string, std::vector<double>> drawn;
-  fresh.for_each_parameter([&](const std::string& name, Shape, std::span<const double> values) {
-    drawn[name].assign(values.begin(), values.end());
-  });
-  encoder.for_each_parameter([&](const std::string& name, Shape shape, std::span<double> values) {
-    if (!name.starts_with("projections.")) return;
-    REQUIRE(std::equal(values.begin(), values.end(), drawn.at(name).begin()));
-    // Where E is the identity, a sequence of all n tokens is attended to as it is.
-    REQUIRE(shape[0] == shape[1]);
-    for (Index i = 0; i < shape[0]; ++i) {
-      for (Index j = 0; j < shape[1]; ++j) values[static_cast<std::size_t>(i * shape[1] + j)] = i == j ? 1 : 0;
-    }
-  });
-  const PretrainedExpectation expected("bert_masked_lm");
-  const auto of_first = [](const std::vector<std::int32_t>& values) {
-    return std::vector<std::int32_t>(values.begin(), values.begin() + 20);
-  };
-  const TokenBatch first{BatchLayout::single(20), of_first(expected.tokens.ids), of_first(expected.tokens.types)};
-  check_close(hidden_of(encoder, first), Matrix<double>(expected.hidden.topRows(20)));
-}

@@ -16,7 +16,7 @@ last relative_error "$folder/same" | awk '{ exit !($1 < 1e-5) }'
 "$embed" "$folder/softmax" "$folder/texts.txt" --batch 1 >"$folder/softmax.jsonl"
 "$embed" "$folder/same" "$folder/texts.txt" --threads 2 >"$folder/same.jsonl"
 [ "$(wc -l <"$folder/softmax.jsonl")" = "$(wc -l <"$folder/texts.txt")" ]
-paste -d '\n' "$folder/softmax.jsonl" "$folder/same.jsonl" | tr -d '{}[]":a-z_' | awk -F, '
+paste -d '\n' "$folder/softmax.jsonl" "$folder/same.jsonl" | sed 's/[^[]*\[//; s/].*//' | awk -F, '
   NR % 2 { for (i = 1; i <= 64; ++i) a[i] = $i; next }
   { product = 0; for (i = 1; i <= 64; ++i) product += a[i] * $i; if (!(product > 0.9999 && product < 1.0001)) exit 1 }'
 

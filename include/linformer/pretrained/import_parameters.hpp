@@ -46,9 +46,7 @@ ImportReport import_parameters(const Checkpoint& checkpoint, const CheckpointKey
   std::set<std::string, std::less<>> taken;
   std::vector<ParameterSource> sources;
   ImportReport report;
-  const auto is_drawn = [](std::string_view name) { return name.starts_with("projections."); };
   std::as_const(module).for_each_parameter([&](const std::string& name, Shape shape, auto) {
-    if (is_drawn(name)) return report.drawn.push_back(name);
     const Index skipped = name == "embeddings.position_embeddings.weight" ? position_offset : 0;
     sources.push_back(find_source(checkpoint, keys.of(name), shape, skipped, taken));
   });
@@ -62,8 +60,7 @@ ImportReport import_parameters(const Checkpoint& checkpoint, const CheckpointKey
     report.ignored.push_back({key, *reason});
   }
   auto source = sources.begin();
-  module.for_each_parameter([&](const std::string& name, Shape shape, auto values) {
-    if (is_drawn(name)) return;
+  module.for_each_parameter([&](const std::string&, Shape shape, auto values) {
     const SafetensorsTensor& tensor = *source->file->find(source->key);
     const std::size_t row = dtype_size(tensor.dtype) * values.size() / static_cast<std::size_t>(shape[0]);
     convert_values(tensor.dtype, tensor.bytes.subspan(row * static_cast<std::size_t>(source->skipped_rows)), values);

@@ -13,10 +13,9 @@ struct IgnoredTensor {
   std::string reason;
 };
 
-/// What became of a checkpoint's tensors and a model's parameters: all were read but these.
+/// What became of a checkpoint's tensors: all were read but these.
 struct ImportReport {
   std::vector<IgnoredTensor> ignored;  ///< by name
-  std::vector<std::string> drawn;      ///< parameters that no checkpoint has, drawn anew: E and F
 };
 
 }  // namespace linformer::inline LINFORMER_ABI

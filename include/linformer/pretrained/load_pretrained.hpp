@@ -14,17 +14,6 @@ struct Pretrained {
   ImportReport report;
 };
 
-/// What loading a checkpoint may ask for. All fields may be left out.
-struct PretrainedOptions {
-  /// Softmax attention, which the checkpoint was trained with, or Linformer, to be trained further: its E and F, which
-  /// no such checkpoint has, are drawn as those of a new encoder.
-  Mechanism mechanism = Mechanism::softmax_tiled;
-  ProjectedLength projected_length{};    ///< k, of Linformer
-  Sharing sharing = Sharing::key_value;  ///< of Linformer, as the projection
-  ProjectionConfig projection{};
-  std::uint64_t seed = 0;  ///< of E and F
-};
-
 namespace detail {
 
 /// Holds the configuration's sizes against the checkpoint's, so that no model is made of sizes that a file only claims.
@@ -47,13 +36,8 @@ inline void require_sizes(const Checkpoint& checkpoint, const CheckpointKeys& ke
 
 /// @param make called as make(config, checkpoint, keys): the model, of the configuration's shapes
 template <class Make>
-[[nodiscard]] auto load_pretrained(const std::filesystem::path& folder, const PretrainedOptions& options,
-                                   PretrainedHead head, const Make& make) {
+[[nodiscard]] auto load_pretrained(const std::filesystem::path& folder, PretrainedHead head, const Make& make) {
   HuggingFaceConfig config = read_hugging_face_config(folder / "config.json");
-  config.encoder.mechanism = options.mechanism;
-  config.encoder.projected_length = options.projected_length;
-  config.encoder.sharing = options.sharing;
-  config.encoder.projection = options.projection;
   const Checkpoint checkpoint = Checkpoint::open(folder);
   const CheckpointKeys keys(checkpoint, config.architecture, head);
   require_sizes(checkpoint, keys, config);
@@ -71,37 +55,35 @@ template <class Make>
 // another shape than the configuration's; a file that breaks a rule of its format.
 
 /// The encoder alone, whatever head is in the checkpoint. Its output is transformers' `last_hidden_state`. A classifier
-/// or language model of the same configuration takes it over: `classifier.encoder() = std::move(loaded.model)`.
+/// or language model of the same configuration takes it over: `classifier.encoder() = std::move(loaded.model)`;
+/// `to_linformer` makes a Linformer of it.
 template <Scalar T>
-[[nodiscard]] Pretrained<Encoder<T>> load_pretrained_encoder(const std::filesystem::path& folder,
-                                                             const PretrainedOptions& options = {}) {
+[[nodiscard]] Pretrained<Encoder<T>> load_pretrained_encoder(const std::filesystem::path& folder) {
   return detail::load_pretrained(
-      folder, options, detail::PretrainedHead::none,
-      [&](const HuggingFaceConfig& config, const auto&...) { return Encoder<T>(config.encoder, options.seed); });
+      folder, detail::PretrainedHead::none,
+      [&](const HuggingFaceConfig& config, const auto&...) { return Encoder<T>(config.encoder, 0); });
 }
 
 /// The encoder and the head of `BertForMaskedLM` and its like. @throws Error unsupported, besides, for RoBERTa whose
 /// activation is not `gelu`, which its head has in any case
 template <Scalar T>
 [[nodiscard]] Pretrained<MaskedLanguageModel<T>> load_pretrained_masked_language_model(
-    const std::filesystem::path& folder, const PretrainedOptions& options = {}) {
+    const std::filesystem::path& folder) {
   return detail::load_pretrained(
-      folder, options, detail::PretrainedHead::masked_language_model,
-      [&](const HuggingFaceConfig& config, const auto&...) {
+      folder, detail::PretrainedHead::masked_language_model, [&](const HuggingFaceConfig& config, const auto&...) {
         detail::require(config.architecture == PretrainedArchitecture::bert || config.encoder.activation == Gelu::exact,
                         ErrorCode::unsupported, (folder / "config.json").string() + ": hidden_act",
                         "gelu, as RoBERTa's masked-language-model head has it", "another");
-        return MaskedLanguageModel<T>(config.encoder, options.seed);
+        return MaskedLanguageModel<T>(config.encoder, 0);
       });
 }
 
 /// The encoder and the head of `BertForSequenceClassification` and its like, BERT's pooler being its dense layer. In
 /// training a dropout more than theirs comes before BERT's pooler.
 template <Scalar T>
-[[nodiscard]] Pretrained<SequenceClassifier<T>> load_pretrained_classifier(const std::filesystem::path& folder,
-                                                                           const PretrainedOptions& options = {}) {
+[[nodiscard]] Pretrained<SequenceClassifier<T>> load_pretrained_classifier(const std::filesystem::path& folder) {
   return detail::load_pretrained(
-      folder, options, detail::PretrainedHead::classifier,
+      folder, detail::PretrainedHead::classifier,
       [&](const HuggingFaceConfig& config, const Checkpoint& checkpoint, const detail::CheckpointKeys& keys) {
         auto classes = static_cast<Index>(config.labels.size());
         if (classes == 0) {  // none are named: as many as there are
@@ -109,7 +91,7 @@ template <Scalar T>
           const SafetensorsTensor& bias = *checkpoint.file_of(key).find(key);
           classes = bias.shape.size() == 1 ? std::max(bias.shape.front(), Index{1}) : 1;
         }
-        return SequenceClassifier<T>(config.encoder, classes, Pooling::first_token, options.seed);
+        return SequenceClassifier<T>(config.encoder, classes, Pooling::first_token, 0);
       });
 }
 
