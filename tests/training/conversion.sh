@@ -32,7 +32,7 @@ grep -q "Goes on at step 20" "$folder/distill.txt"
 [ "$(grep -c embedding_cosine "$folder/healed/log.jsonl")" = 2 ]
 "$embed" "$folder/healed" "$folder/texts.txt" --numpy "$folder/healed.npy" --bf16
 [ "$(wc -c <"$folder/healed.npy")" = $((128 + 4 * 64 * $(wc -l <"$folder/texts.txt"))) ]
-"$distill" "$folder/softmax" "$folder/linformer" "$folder/texts.txt" --validation 4 --steps 2 --batch 8 --train all \
+"$distill" "$folder/softmax" "$folder/linformer" "$folder/texts.txt" --validation 4 --steps 2 --warmup 1 --batch 8 --train all \
   --output "$folder/healed_all"
 
 refuse() { # refuse <pattern> <program> <arguments>
