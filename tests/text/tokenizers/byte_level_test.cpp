@@ -33,7 +33,7 @@ std::size_t match(std::string_view text, std::size_t at) {
     if (text.substr(at).starts_with(contraction)) return at + std::string_view(contraction).size();
   }
   for (const char kind : {'L', 'N', 'O'}) {
-    for (const std::size_t skip : {text[at] == ' ' ? 1 : 0, 0}) {  // " ?" is greedy
+    for (const std::size_t skip : {std::size_t{text[at] == ' '}, std::size_t{0}}) {  // " ?" is greedy
       std::size_t end = at + skip;
       while (is(end, kind)) ++end;
       if (end > at + skip) return end;
