@@ -1,11 +1,13 @@
 #pragma once
 
+#include <linformer/text/tokenizer.hpp>
 #include <linformer/text/tokenizers/unicode.hpp>
 
 #include <array>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace linformer::inline LINFORMER_ABI::detail {
 
@@ -40,6 +42,18 @@ inline constexpr std::array<char32_t, 256> byte_symbols = make_byte_symbols();
     at += step.length;
   }
   return text;
+}
+
+/// For each byte of `replace_invalid_utf8(text)`, and its end, where in `text` its code point begins.
+[[nodiscard]] inline std::vector<Index> places_before_replacing(std::string_view text) {
+  std::vector<Index> places;
+  for (std::size_t at = 0; at < text.size();) {
+    const Utf8Step step = utf8_step(text, at);
+    places.resize(places.size() + (step.valid ? step.length : 3), static_cast<Index>(at));
+    at += step.length;
+  }
+  places.push_back(static_cast<Index>(text.size()));
+  return places;
 }
 
 /// Bytes of the contraction, 's 't 're 've 'm 'll 'd, that a text begins with; 0 if none.

@@ -8,7 +8,6 @@
 
 #include <memory>
 #include <optional>
-#include <utility>
 
 namespace linformer::inline LINFORMER_ABI {
 
@@ -19,14 +18,6 @@ struct ByteLevelBpeConfig {
   SpecialNames special = roberta_special_names();
   /// Whether "<mask>" in a text is the special token, as Hugging Face takes it; else it is text like any other.
   bool special_tokens_in_text = false;
-};
-
-/// A vocabulary of byte-level BPE, spelled as its files spell it.
-struct BytePairVocabulary {
-  std::vector<std::string> tokens;                          ///< by id
-  std::vector<std::pair<std::string, std::string>> merges;  ///< the first one first
-  std::string place = "merge ";  ///< where merges stand, as errors say it before a number …
-  Index first = 1;               ///< … that counts from here
 };
 
 /// The tokenizer of GPT-2 and RoBERTa (Radford et al. 2019; Liu et al. 2019, arXiv 1907.11692): the text is cut at
@@ -96,13 +87,7 @@ class ByteLevelBpeTokenizer {
       return result;
     }
     encode(replace_invalid_utf8(text), true, result);
-    std::vector<Index> places;  // of the bytes of the replaced text that begin a code point, and of its end
-    for (std::size_t at = 0; at < text.size();) {
-      const Utf8Step step = utf8_step(text, at);
-      places.resize(places.size() + (step.valid ? step.length : 3), static_cast<Index>(at));
-      at += step.length;
-    }
-    places.push_back(static_cast<Index>(text.size()));
+    const std::vector<Index> places = detail::places_before_replacing(text);
     for (auto& [begin, end] : result.offsets) {
       begin = places[static_cast<std::size_t>(begin)];
       end = places[static_cast<std::size_t>(end)];

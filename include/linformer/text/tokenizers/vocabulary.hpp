@@ -28,6 +28,14 @@ struct SpecialNames {
   return {.bos = "<s>", .pad = "<pad>", .eos = "</s>", .unknown = "<unk>", .mask = "<mask>"};
 }
 
+/// A vocabulary of byte-level BPE, spelled as its files spell it.
+struct BytePairVocabulary {
+  std::vector<std::string> tokens;                          ///< by id
+  std::vector<std::pair<std::string, std::string>> merges;  ///< the first one first
+  std::string place = "merge ";  ///< where merges stand, as errors say it before a number …
+  Index first = 1;               ///< … that counts from here
+};
+
 namespace detail {
 
 struct TextHash {
