@@ -3,6 +3,7 @@
 
 #include "support/catch.hpp"
 #include "support/files.hpp"
+#include "support/resources.hpp"
 
 using namespace linformer;
 
@@ -39,16 +40,14 @@ TokenBatch some_tokens(std::initializer_list<Index> lengths) {
   return TokenBatch::from_sequences(sequences);
 }
 
-struct Machine {
-  ThreadPool pool{1};
-  Workspace workspace;
-  Execution execution{pool, workspace, default_isa()};
+Workspace workspace;
+Execution execution{pool, workspace, default_isa()};
 };
 
 }  // namespace
 
 TEST_CASE("with k = n a converted encoder is the original", "[conversion]") {
-  Machine machine;
+  Resources resources(1);
   const Encoder<double> original = original_encoder();
   for (const Sharing sharing : {Sharing::none, Sharing::headwise, Sharing::key_value, Sharing::layerwise}) {
     for (const ProjectionKind kind : {ProjectionKind::learned, ProjectionKind::mean_pooling}) {
@@ -56,7 +55,7 @@ TEST_CASE("with k = n a converted encoder is the original", "[conversion]") {
           to_linformer(original, {.projected_length = 24, .sharing = sharing, .projection = {.kind = kind}});
       // A learned E takes a shorter sequence as padded with zeros, which softmax attention does not.
       const TokenBatch tokens = kind == ProjectionKind::learned ? some_tokens({24}) : some_tokens({24, 1, 9});
-      const auto differences = layer_differences(original, linformer, tokens, machine.execution);
+      const auto differences = layer_differences(original, linformer, tokens, resources.execution);
       REQUIRE(differences.size() == 3);
       for (const LayerDifference& each : differences) {
         // Layers of at most 32 + 24 terms a sum, some dozens of operations deep, norms aside.
@@ -68,13 +67,13 @@ TEST_CASE("with k = n a converted encoder is the original", "[conversion]") {
 }
 
 TEST_CASE("a smaller k costs something, and the embeddings nothing", "[conversion]") {
-  Machine machine;
+  Resources resources(1);
   const Encoder<double> original = original_encoder();
   const TokenBatch tokens = some_tokens({24, 24});
   for (const ProjectionStart start :
        {ProjectionStart::mean_pooling, ProjectionStart::gaussian, ProjectionStart::random}) {
     const Encoder<double> linformer = to_linformer(original, {.projected_length = 6, .start = start});
-    const auto differences = layer_differences(original, linformer, tokens, machine.execution);
+    const auto differences = layer_differences(original, linformer, tokens, resources.execution);
     CHECK(differences.front().relative_error == 0);
     CHECK(differences.front().cosine > 1 - 1e-12);
     CHECK(differences.back().relative_error > 1e-4);
@@ -126,17 +125,17 @@ TEST_CASE("a longer n repeats positions, and a shorter one cuts them", "[convers
 }
 
 TEST_CASE("heads come along", "[conversion]") {
-  Machine machine;
+  Resources resources(1);
   const TokenBatch tokens = some_tokens({24, 24});
   const SequenceClassifier<double> classifier(softmax_config(), 3, Pooling::mean, 5);
   const auto converted_classifier = to_linformer(classifier, {.projected_length = 24});
-  const Matrix<double> logits = classifier(tokens, machine.execution);
-  CHECK((converted_classifier(tokens, machine.execution) - logits).norm() < 1e-12 * logits.norm());
+  const Matrix<double> logits = classifier(tokens, resources.execution);
+  CHECK((converted_classifier(tokens, resources.execution) - logits).norm() < 1e-12 * logits.norm());
 
   const MaskedLanguageModel<double> model(softmax_config(), 5);
   const auto converted_model = to_linformer(model, {.projected_length = 24});
   const Matrix<double> hidden = Matrix<double>::Random(3, 8);
-  CHECK(converted_model.logits(hidden, machine.execution) == model.logits(hidden, machine.execution));
+  CHECK(converted_model.logits(hidden, resources.execution) == model.logits(hidden, resources.execution));
 }
 
 TEST_CASE("what cannot be converted is told", "[conversion]") {

@@ -4,6 +4,7 @@
 #include <linformer/train/trainer.hpp>
 
 #include "support/catch.hpp"
+#include "support/resources.hpp"
 
 using namespace linformer;
 
@@ -29,11 +30,9 @@ Encoder<double> teacher_encoder() {
 
 const std::vector<std::vector<std::int32_t>> texts = {{1, 5, 9, 13, 17, 2, 6, 10, 14, 18, 3, 7}, {4, 8, 12}, {}, {19}};
 
-struct Machine {
-  ThreadPool pool{1};
-  Workspace workspace;
-  Execution execution{pool, workspace, default_isa()};
-  EncoderCache<double> cache;
+Workspace workspace;
+Execution execution{pool, workspace, default_isa()};
+EncoderCache<double> cache;
 };
 
 /// ½‖h − t‖²/D over tokens and 1 − cosine of the texts' means, times their tokens, as they are written down.
@@ -55,22 +54,23 @@ double loss_of(const Matrix<double>& h, const Matrix<double>& t, const BatchLayo
 }  // namespace
 
 TEST_CASE("the gradient of distillation is that of its loss", "[distillation]") {
-  Machine machine;
+  Resources resources(1);
+  EncoderCache<double> cache;
   const Encoder<double> teacher = teacher_encoder();
   const TokenBatch tokens = TokenBatch::from_sequences(texts);
-  const Matrix<double> goal = teacher(tokens, machine.execution);
+  const Matrix<double> goal = teacher(tokens, resources.execution);
   const Encoder<double> student = to_linformer(teacher, {.projected_length = 4});
   const DistillationConfig config{.hidden_states = 0.7, .embeddings = 1.3};
   Encoder<double> gradient = student;
   gradient.for_each_parameter(
       [](const std::string&, Shape, std::span<double> values) { std::fill(values.begin(), values.end(), 0.0); });
   const LossSum sum =
-      distillation_gradient<double>(student, goal, tokens, config, {}, 2.0, machine.cache, gradient, machine.execution);
-  const Matrix<double> out = student(tokens, machine.execution);
+      distillation_gradient<double>(student, goal, tokens, config, {}, 2.0, cache, gradient, resources.execution);
+  const Matrix<double> out = student(tokens, resources.execution);
   CHECK(sum.weight == 16);
   CHECK(std::abs(sum.loss - loss_of(out, goal, tokens.layout, config)) < 1e-12 * sum.loss);
   const auto function = [&](const Encoder<double>& at) {
-    return 2 * loss_of(at(tokens, machine.execution), goal, tokens.layout, config);
+    return 2 * loss_of(at(tokens, resources.execution), goal, tokens.layout, config);
   };
   const GradientCheck check = check_gradient(student, function, gradient, {.samples = 12});
   CAPTURE(check.worst.front().name, check.worst.front().analytic, check.worst.front().numeric);
@@ -78,21 +78,23 @@ TEST_CASE("the gradient of distillation is that of its loss", "[distillation]") 
 }
 
 TEST_CASE("a student that is its teacher has nothing to learn", "[distillation]") {
-  Machine machine;
+  Resources resources(1);
+  EncoderCache<double> cache;
   const Encoder<double> teacher = teacher_encoder();
   const TokenBatch tokens = TokenBatch::from_sequences(texts);
-  const Matrix<double> goal = teacher(tokens, machine.execution);
+  const Matrix<double> goal = teacher(tokens, resources.execution);
   Encoder<double> gradient = teacher;
   const LossSum sum = distillation_gradient<double>(teacher, goal, tokens, {.hidden_states = 1, .embeddings = 1}, {},
-                                                    1.0, machine.cache, gradient, machine.execution);
+                                                    1.0, cache, gradient, resources.execution);
   CHECK(std::abs(sum.loss) < 1e-14);
 }
 
 TEST_CASE("healing trains E and F alone, and brings a student closer", "[distillation]") {
-  Machine machine;
+  Resources resources(1);
+  EncoderCache<double> cache;
   const Encoder<double> teacher = teacher_encoder();
   const TokenBatch tokens = TokenBatch::from_sequences(texts);
-  const Matrix<double> goal = teacher(tokens, machine.execution);
+  const Matrix<double> goal = teacher(tokens, resources.execution);
   const Encoder<double> start = to_linformer(teacher, {.projected_length = 4});
   StudentEncoder<double> student(start, TrainedPart::projections);
   Trainer<double, StudentEncoder<double>> trainer(student, {.schedule = {.peak = 0.01, .total_steps = 60}});
@@ -101,10 +103,10 @@ TEST_CASE("healing trains E and F alone, and brings a student closer", "[distill
     const TrainingStep done = trainer.step(
         student, 1,
         [&](Index, StudentEncoder<double>& gradient) {
-          return distillation_gradient<double>(student, goal, tokens, {}, {}, 1.0, machine.cache, gradient,
-                                               machine.execution);
+          return distillation_gradient<double>(student, goal, tokens, {}, {}, 1.0, cache, gradient,
+                                               resources.execution);
         },
-        machine.pool);
+        resources.pool);
     losses.push_back(done.loss.mean());
   }
   CHECK(losses.back() < 0.7 * losses.front());

@@ -31,7 +31,7 @@ Matrix<T> read_matrix(const SafetensorsFile& file, const std::string& name) {
 // some 10 steps whose roundings add up as √(10·10) = 10 of them. Weights of up to 1 and tokens of up to 2 give scores
 // some 16 times as large as the differences that matter, and sums as much larger than what they come to.
 template <Scalar T>
-constexpr double units = 2560 * static_cast<double>(std::numeric_limits<T>::epsilon());
+constexpr double of_sums = 2560 * static_cast<double>(std::numeric_limits<T>::epsilon());
 
 /// Every layer of a case, loaded by load(file, prefix).
 template <Scalar T, class Load>
@@ -47,7 +47,7 @@ void check_layers(const std::string& name, Sharing sharing, const Load& load) {
     REQUIRE(attention.config().sharing == sharing);
     const Matrix<double> y = read_matrix<double>(expected, tensor.name);
     const Matrix<double> actual = attention(x).template cast<double>();
-    REQUIRE((actual - y).norm() <= std::min(units<T>, 1e-5) * y.norm());
+    REQUIRE((actual - y).norm() <= std::min(of_sums<T>, 1e-5) * y.norm());
     ++layers;
   }
   REQUIRE(layers == 2);

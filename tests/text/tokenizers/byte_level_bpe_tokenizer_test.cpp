@@ -15,7 +15,7 @@ using linformer_test::error_of;
 
 namespace {
 
-using Tokens = std::vector<TokenId>;
+using Ids = std::vector<TokenId>;
 using Ranges = std::vector<ByteRange>;
 
 constexpr TokenId byte(unsigned char value) { return 5 + value; }
@@ -35,13 +35,13 @@ ByteLevelBpeTokenizer make(ByteLevelBpeConfig config = {}) { return {vocabulary,
 
 TEST_CASE("bytes are merged within the pieces of a text", "[byte_level_bpe]") {
   const ByteLevelBpeTokenizer tokenizer = make();
-  CHECK(tokenizer.encode("") == Tokens{});
-  CHECK(tokenizer.encode("low lower") == Tokens{262, 263, 264});
-  CHECK(tokenizer.encode("lol") == Tokens{261, byte('l')});
-  CHECK(tokenizer.encode("   low") == Tokens{265, 263});
-  CHECK(tokenizer.encode("\u00E9") == Tokens{266});
-  CHECK(tokenizer.encode("e\u00E9") == Tokens{byte('e'), 266});
-  CHECK(tokenizer.encode("e\u00C5") == Tokens{267, byte(0x85)});
+  CHECK(tokenizer.encode("") == Ids{});
+  CHECK(tokenizer.encode("low lower") == Ids{262, 263, 264});
+  CHECK(tokenizer.encode("lol") == Ids{261, byte('l')});
+  CHECK(tokenizer.encode("   low") == Ids{265, 263});
+  CHECK(tokenizer.encode("\u00E9") == Ids{266});
+  CHECK(tokenizer.encode("e\u00E9") == Ids{byte('e'), 266});
+  CHECK(tokenizer.encode("e\u00C5") == Ids{267, byte(0x85)});
   CHECK(tokenizer.vocabulary_size() == 268);
   CHECK(tokenizer.special_tokens() == SpecialTokens{.bos = 0, .pad = 1, .eos = 2, .unknown = 3, .mask = 4});
   CHECK(tokenizer.piece(263) == " low");
@@ -52,7 +52,7 @@ TEST_CASE("any UTF-8 decodes to itself", "[byte_level_bpe]") {
   std::string all("\0\x01 ", 3);
   for (const char32_t c : {U'a', U'\u00E9', U'\u4E2D', U'\U0001F600', U'\U0010FFFF', U' '}) detail::append_utf8(c, all);
   CHECK(tokenizer.decode(tokenizer.encode(all)) == all);
-  CHECK(tokenizer.decode(Tokens{0, 262, 4, 2}) == "low");
+  CHECK(tokenizer.decode(Ids{0, 262, 4, 2}) == "low");
   CHECK(tokenizer.decode(tokenizer.encode("a\xFF"
                                           "b")) ==
         "a\uFFFD"
@@ -65,20 +65,20 @@ TEST_CASE("any UTF-8 decodes to itself", "[byte_level_bpe]") {
 TEST_CASE("a long piece is merged as a short one is", "[byte_level_bpe]") {
   const ByteLevelBpeTokenizer tokenizer = make();
   std::string text;
-  Tokens expected;
+  Ids expected;
   for (int i = 0; i < 40; ++i) {
     text += "lower";
     expected.insert(expected.end(), {262, 264});
   }
   CHECK(tokenizer.encode(text) == expected);
-  CHECK(tokenizer.encode(text.substr(0, 20)) == Tokens(expected.begin(), expected.begin() + 8));
+  CHECK(tokenizer.encode(text.substr(0, 20)) == Ids(expected.begin(), expected.begin() + 8));
 }
 
 TEST_CASE("offsets are whole code points, without spaces at either end", "[byte_level_bpe]") {
   const std::string text = "low  low\u00C5 \u4E2De\u00C5";  // bytes 0-2, 3, 4-7, 8-9, 10, 11-13, 14, 15-16
   const auto result = make().encode_with_offsets(text);
-  CHECK(result.tokens == Tokens{262, byte(' '), 263, byte(0xC3), byte(0x85), byte(' '), byte(0xE4), byte(0xB8),
-                                byte(0xAD), 267, byte(0x85)});
+  CHECK(result.tokens == Ids{262, byte(' '), 263, byte(0xC3), byte(0x85), byte(' '), byte(0xE4), byte(0xB8), byte(0xAD),
+                             267, byte(0x85)});
   CHECK(result.offsets ==
         Ranges{{0, 3}, {4, 4}, {5, 8}, {8, 10}, {8, 10}, {11, 11}, {11, 14}, {11, 14}, {11, 14}, {14, 17}, {15, 17}});
   const auto whole = make({.trim_offsets = false}).encode_with_offsets(text);
@@ -104,31 +104,31 @@ TEST_CASE("bytes that are not UTF-8 are U+FFFD, with offsets of their own", "[by
 
 TEST_CASE("a space may be put before a text", "[byte_level_bpe]") {
   const ByteLevelBpeTokenizer tokenizer = make({.add_prefix_space = true});
-  CHECK(tokenizer.encode("") == Tokens{});
+  CHECK(tokenizer.encode("") == Ids{});
   const auto result = tokenizer.encode_with_offsets("lower low");
-  CHECK(result.tokens == Tokens{263, 264, 263});
+  CHECK(result.tokens == Ids{263, 264, 263});
   CHECK(result.offsets == Ranges{{0, 3}, {3, 5}, {6, 9}});
-  CHECK(tokenizer.encode(" low") == Tokens{263});
+  CHECK(tokenizer.encode(" low") == Ids{263});
 }
 
 TEST_CASE("special tokens in a text are text unless they are asked for, <mask> with the space before it",
           "[byte_level_bpe]") {
   CHECK(make().encode("<mask>").size() == 6);
   const auto result = make({.special_tokens_in_text = true}).encode_with_offsets("low  <mask> low</s>");
-  CHECK(result.tokens == Tokens{262, 4, 263, 2});
+  CHECK(result.tokens == Ids{262, 4, 263, 2});
   CHECK(result.offsets == Ranges{{0, 3}, {5, 11}, {12, 15}, {15, 19}});
 }
 
 TEST_CASE("a token that merges do not reach is used where merges are ignored", "[byte_level_bpe]") {
   BytePairVocabulary more = vocabulary;
   more.tokens.emplace_back("we");
-  CHECK(ByteLevelBpeTokenizer(more, {}).encode("we") == Tokens{byte('w'), byte('e')});
-  CHECK(ByteLevelBpeTokenizer(more, {.ignore_merges = true}).encode("we") == Tokens{268});
+  CHECK(ByteLevelBpeTokenizer(more, {}).encode("we") == Ids{byte('w'), byte('e')});
+  CHECK(ByteLevelBpeTokenizer(more, {.ignore_merges = true}).encode("we") == Ids{268});
 }
 
 TEST_CASE("a pair has two separators", "[byte_level_bpe]") {
   const EncodedText pair = encode_pair(make(), "low", "lower", {.length = 9});
-  CHECK(pair.sequences == std::vector<Tokens>{{0, 262, 2, 2, 262, 264, 2}});
+  CHECK(pair.sequences == std::vector<Ids>{{0, 262, 2, 2, 262, 264, 2}});
   CHECK(pair.second_begins == 4);
 }
 

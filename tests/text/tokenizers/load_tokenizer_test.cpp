@@ -12,7 +12,7 @@ using linformer_test::error_of;
 
 namespace {
 
-using Tokens = std::vector<TokenId>;
+using Ids = std::vector<TokenId>;
 
 const std::string bert_vocabulary = "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\na\nA\n\u00E9\ne\n\u4E2D\n##\u4E2D\n";
 
@@ -30,14 +30,14 @@ TEST_CASE("a folder with vocab.txt has BERT's tokenizer", "[load_tokenizer]") {
   const PretrainedTokenizer plain = load_tokenizer(folder.path());
   CHECK(std::holds_alternative<WordPieceTokenizer>(plain.kind()));
   CHECK(plain.encode("A \u00E9 a\u4E2D [MASK]").size() == 7);
-  CHECK(plain.encode("A \u00E9 a\u4E2D") == Tokens{5, 8, 5, 9});
-  CHECK(load_tokenizer(folder.path(), {.special_tokens_in_text = true}).encode("[MASK]") == Tokens{4});
+  CHECK(plain.encode("A \u00E9 a\u4E2D") == Ids{5, 8, 5, 9});
+  CHECK(load_tokenizer(folder.path(), {.special_tokens_in_text = true}).encode("[MASK]") == Ids{4});
   static_cast<void>(
       folder.write("tokenizer_config.json",
                    R"({"do_lower_case": false, "tokenize_chinese_chars": false, "model_max_length": 512})"));
-  CHECK(load_tokenizer(folder.path()).encode("A \u00E9 a\u4E2D") == Tokens{6, 7, 5, 10});
+  CHECK(load_tokenizer(folder.path()).encode("A \u00E9 a\u4E2D") == Ids{6, 7, 5, 10});
   static_cast<void>(folder.write("tokenizer_config.json", R"({"do_lower_case": false, "strip_accents": true})"));
-  CHECK(load_tokenizer(folder.path()).encode("A \u00E9") == Tokens{6, 8});
+  CHECK(load_tokenizer(folder.path()).encode("A \u00E9") == Ids{6, 8});
   static_cast<void>(folder.write("tokenizer_config.json", R"({"do_lower_case": "no"})"));
   CHECK(error_of([&] { static_cast<void>(load_tokenizer(folder.path())); }).code() == ErrorCode::malformed_input);
 }
@@ -47,9 +47,9 @@ TEST_CASE("a folder with vocab.json and merges.txt has RoBERTa's tokenizer", "[l
   const BytePairVocabulary vocabulary = linformer_test::byte_level_vocabulary({{"l", "o"}, {"\u0120", "lo"}});
   static_cast<void>(folder.write("vocab.json", vocabulary_json(vocabulary)));
   static_cast<void>(folder.write("merges.txt", "#version: 0.2\nl o\n\u0120 lo\n"));
-  CHECK(load_tokenizer(folder.path()).encode("lo lo") == Tokens{261, 262});
+  CHECK(load_tokenizer(folder.path()).encode("lo lo") == Ids{261, 262});
   static_cast<void>(folder.write("tokenizer_config.json", R"({"add_prefix_space": true})"));
-  CHECK(load_tokenizer(folder.path()).encode("lo lo") == Tokens{262, 262});
+  CHECK(load_tokenizer(folder.path()).encode("lo lo") == Ids{262, 262});
 
   const auto fault = [&](const char* file, const std::string& text) {
     const linformer_test::TemporaryFolder bad;
