@@ -4,6 +4,7 @@
 #include "support/encoder_choice.hpp"
 #include "support/model_folder.hpp"
 #include "support/model_loading.hpp"
+#include "support/text_lines.hpp"
 
 #include <linformer/pretrained/conversion.hpp>
 #include <linformer/pretrained/conversion_cost.hpp>
@@ -31,23 +32,11 @@ constexpr detail::EnumNames<ProjectionStart, 3> start_names{{{"mean_pooling", Pr
                                                              {"gaussian", ProjectionStart::gaussian},
                                                              {"random", ProjectionStart::random}}};
 
-/// The first texts of files, a line each, that are not empty.
-TokenBatch read_batch(const AnyTokenizer& tokenizer, const Options& options, Index length) {
-  std::vector<std::vector<TokenId>> sequences;
-  for (const std::string& file : options.files) {
-    std::ifstream in = detail::open_to_read(file);
-    for (std::string line; static_cast<Index>(sequences.size()) < options.texts && std::getline(in, line);) {
-      if (line.find_first_not_of(" \t\r") == std::string::npos) continue;
-      sequences.push_back(std::move(encode_text(tokenizer, line, {.length = length}).sequences.front()));
-    }
-  }
-  return TokenBatch::from_sequences(sequences);
-}
-
 nlohmann::ordered_json cost(const Encoder<float>& original, const Encoder<float>& converted, const Options& options) {
   const AnyTokenizer tokenizer = AnyTokenizer::of_folder(options.model);
   const Index length = std::min(original.config().sequence_length, converted.config().sequence_length);
-  const TokenBatch tokens = read_batch(tokenizer, options, length);
+  const TokenBatch tokens = TokenBatch::from_sequences(
+      read_text_lines(tokenizer, options.files, length, static_cast<std::size_t>(options.texts)));
   detail::require(tokens.layout.rows() > 0, ErrorCode::malformed_input, options.files.front(), "texts", "none");
   ThreadPool pool(options.threads);
   Workspace workspace;
@@ -81,6 +70,11 @@ int run(const Options& options) {
     result = to_linformer(original, conversion);
     report.update({{"start", options.start}, {"seed", options.seed}});
     if (!options.files.empty()) report["cost"] = cost(original, result, options);
+  } else {
+    detail::require(original.config().mechanism != Mechanism::linformer, ErrorCode::unsupported, options.model,
+                    "a model of softmax attention", "a Linformer");
+    detail::require(options.files.empty() && options.length == 0, ErrorCode::invalid_configuration,
+                    "--mechanism softmax", "neither texts nor --length: the model stays as it is", "one of them");
   }
   std::filesystem::create_directories(options.output);
   save_parameters(options.output + "/model.safetensors", result);

@@ -3,6 +3,7 @@
 #include "support/any_tokenizer.hpp"
 #include "support/model_folder.hpp"
 #include "support/model_loading.hpp"
+#include "support/text_lines.hpp"
 #include "support/training_options.hpp"
 
 #include <linformer/pretrained/conversion_cost.hpp>
@@ -27,30 +28,20 @@ struct Options : TrainingOptions {
     evaluate_every = 100;
   }
 
-  [[nodiscard]] nlohmann::ordered_json all_settings(const Sequences& training, const Encoder<float>& model) const {
+  [[nodiscard]] nlohmann::ordered_json all_settings(const Sequences& training, const Encoder<float>& original,
+                                                    const Encoder<float>& model) const {
     nlohmann::ordered_json result = settings();
     result.update({{"train", train},
                    {"warmup", warmup},
                    {"hidden_states", hidden_states},
                    {"embeddings", embeddings},
                    {"data", fingerprint_of(training, {})},
+                   {"teacher", fingerprint_of(original)},
+                   {"student", fingerprint_of(model)},
                    {"encoder", to_json(model.config())}});
     return result;
   }
 };
-
-/// The texts of files, a line each, that are not empty.
-Sequences read_texts(const AnyTokenizer& tokenizer, const std::vector<std::string>& files, Index length) {
-  Sequences sequences;
-  for (const std::string& file : files) {
-    std::ifstream in = detail::open_to_read(file);
-    for (std::string line; std::getline(in, line);) {
-      if (line.find_first_not_of(" \t\r") == std::string::npos) continue;
-      sequences.push_back(std::move(encode_text(tokenizer, line, {.length = length}).sequences.front()));
-    }
-  }
-  return sequences;
-}
 
 /// The task of a `TrainingRun`.
 class DistillationTask {
@@ -135,12 +126,14 @@ class DistillationTask {
 
 int heal(const Encoder<float>& teacher, StudentEncoder<float> student, const Options& options,
          const Sequences& training, const Sequences& validation) {
+  detail::require(parameter_count(student) > 0, ErrorCode::unsupported, options.student,
+                  "a Linformer with learned projections, or --train all", "nothing to train");
   ThreadPool pool(options.threads);
   Workspace workspace;
   const Execution execution{pool, workspace, default_isa()};
   TrainingRun<StudentEncoder<float>> run(student, {.name = "distill",
                                                    .folder = options.output,
-                                                   .settings = options.all_settings(training, student),
+                                                   .settings = options.all_settings(training, teacher, student),
                                                    .steps = options.steps,
                                                    .save_every = options.save_every,
                                                    .evaluate_every = options.evaluate_every,
@@ -164,7 +157,7 @@ int run(const Options& options) {
   Encoder<float> student = load_encoder(options.student);
   const AnyTokenizer tokenizer = AnyTokenizer::of_folder(options.student);
   const Index length = std::min(teacher.config().sequence_length, student.config().sequence_length);
-  Sequences training = read_texts(tokenizer, options.files, length);
+  Sequences training = read_text_lines(tokenizer, options.files, length);
   detail::require(static_cast<Index>(training.size()) > options.validation, ErrorCode::malformed_input,
                   options.files.front(), "more than " + std::to_string(options.validation) + " texts",
                   std::to_string(training.size()));

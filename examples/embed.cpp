@@ -95,6 +95,7 @@ void embed_lines(std::istream& in, Index batch, Embedder& embedder, Progress& pr
 double lines_of(const std::vector<std::string>& files) {
   double lines = 0;
   for (const std::string& file : files) {
+    if (!std::filesystem::is_regular_file(file)) return 0;  // a pipe is read but once
     std::ifstream in = detail::open_to_read(file);
     lines += static_cast<double>(std::count(std::istreambuf_iterator<char>(in), {}, '\n'));
   }
@@ -126,6 +127,7 @@ int main(int argc, char** argv) {
       std::ifstream in = detail::open_to_read(file);
       embed_lines(in, options.batch, embedder, progress);
     }
+    detail::require(std::cout.good(), ErrorCode::file_access, "stdout", "a place for every line", "none");
     if (!options.numpy.empty()) write_numpy(options.numpy, embedder.all(), embedder.rows(), embedder.width());
   } catch (const std::exception& error) {
     std::fprintf(stderr, "%s\n", error.what());

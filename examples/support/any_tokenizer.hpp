@@ -1,5 +1,6 @@
 #pragma once
 
+#include <linformer/core/file.hpp>
 #include <linformer/text.hpp>
 
 #ifdef LINFORMER_EXAMPLES_SENTENCEPIECE
@@ -8,6 +9,8 @@
 #ifdef LINFORMER_EXAMPLES_TOKENIZERS
 #include <linformer/text/tokenizers/load_tokenizer.hpp>
 #endif
+
+#include <nlohmann/json.hpp>
 
 #include <array>
 #include <filesystem>
@@ -20,8 +23,8 @@ class AnyTokenizer {
  public:
   static constexpr const char* file_name = "tokenizer.model";
   /// Files of a folder that say what its tokenizer is.
-  static constexpr std::array file_names{file_name,    "tokenizer.json", "tokenizer_config.json",
-                                         "vocab.json", "merges.txt",     "vocab.txt"};
+  static constexpr std::array file_names{file_name,    "tokenizer.json", "tokenizer_config.json",  "vocab.json",
+                                         "merges.txt", "vocab.txt",      "sentencepiece.bpe.model"};
 
   AnyTokenizer() = default;
 
@@ -29,14 +32,29 @@ class AnyTokenizer {
   static AnyTokenizer of_folder(const std::string& folder) {
     const auto has = [&](const char* name) { return std::filesystem::exists(std::filesystem::path(folder) / name); };
     if (has(file_name)) return of_file(std::filesystem::path(folder) / file_name);
-    return has("tokenizer.json") || has("vocab.json") || has("vocab.txt") ? of_hugging_face(folder) : AnyTokenizer();
+    if (has("tokenizer.json") || has("vocab.json") || has("vocab.txt") || has("sentencepiece.bpe.model")) {
+      return of_hugging_face(folder);
+    }
+    // Bytes are what this library's own models read; another's without its tokenizer is not to be read as bytes.
+    const std::string config = folder + "/config.json";
+    if (std::filesystem::exists(config)) {
+      const auto json = nlohmann::json::parse(linformer::read_file(config), nullptr, /*allow_exceptions=*/false);
+      linformer::detail::require(json.is_object() && json.value("model_type", "") == "linformer",
+                                 linformer::ErrorCode::unsupported, folder, "the tokenizer of its model", "none");
+    }
+    return AnyTokenizer();
   }
 
-  /// Copies what `of_folder` reads to another folder.
+  /// Makes another folder's tokenizer this one's: copies what `of_folder` reads, and removes what this has not.
   static void copy_files(const std::string& from, const std::string& to) {
+    if (std::filesystem::equivalent(from, to)) return;
     for (const char* name : file_names) {
-      const std::string file = from + "/" + name;
-      if (std::filesystem::exists(file)) linformer::write_file(to + "/" + name, linformer::read_file(file));
+      const std::string file = from + "/" + name, copy = to + "/" + name;
+      if (std::filesystem::exists(file)) {
+        linformer::write_file(copy, linformer::read_file(file));
+      } else {
+        std::filesystem::remove(copy);
+      }
     }
   }
 

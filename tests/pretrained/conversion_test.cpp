@@ -40,10 +40,6 @@ TokenBatch some_tokens(std::initializer_list<Index> lengths) {
   return TokenBatch::from_sequences(sequences);
 }
 
-Workspace workspace;
-Execution execution{pool, workspace, default_isa()};
-};
-
 }  // namespace
 
 TEST_CASE("with k = n a converted encoder is the original", "[conversion]") {

@@ -8,7 +8,7 @@ rm -rf "$folder" && mkdir -p "$folder"
 grep -v '^$' "$source/LICENSE" >"$folder/texts.txt"
 
 last() { # last <what> <folder>: of the last layer
-  awk -v what="\"$1\":" '$1 == what { sub(",", "", $2); value = $2 } END { print value }' "$2/conversion.json"
+  awk -v what="\"$1\":" '$1 == what { sub(",", "", $2); value = $2 } END { print value == "" ? "none" : value + 0 }' "$2/conversion.json"
 }
 # With windows of one token nothing is lost, whatever a text's length.
 "$convert" "$folder/softmax" "$folder/texts.txt" --projection mean_pooling --projected-length 64 --output "$folder/same"
@@ -27,8 +27,12 @@ last relative_error "$folder/linformer" | awk '{ exit !($1 > 1e-4) }'
 for _ in 1 2; do
   "$distill" "$folder/softmax" "$folder/linformer" "$folder/texts.txt" --validation 4 --steps 20 --batch 8 --warmup 2 \
     --learning-rate 1e-2 --evaluate-every 10 --output "$folder/healed" | tee "$folder/distill.txt"
+  [ -e "$folder/first.txt" ] || cp "$folder/distill.txt" "$folder/first.txt"
 done
 grep -q "Goes on at step 20" "$folder/distill.txt"
+before=$(sed -n 's/.*before: cosine of outputs \([0-9.]*\),.*/\1/p' "$folder/first.txt")
+awk -v before="$before" -F'"state_cosine":' 'NF > 1 { sub(",.*", "", $2); after = $2 }
+  END { exit !(before > 0 && after > before) }' "$folder/healed/log.jsonl"
 [ "$(grep -c embedding_cosine "$folder/healed/log.jsonl")" = 2 ]
 "$embed" "$folder/healed" "$folder/texts.txt" --numpy "$folder/healed.npy" --bf16
 [ "$(wc -c <"$folder/healed.npy")" = $((128 + 4 * 64 * $(wc -l <"$folder/texts.txt"))) ]
@@ -44,6 +48,8 @@ refuse() { # refuse <pattern> <program> <arguments>
 refuse "expected one of softmax attention, got a Linformer" "$convert" "$folder/linformer" --output "$folder/refused"
 refuse "projected_length: expected between 1 and sequence_length 64, got 65" "$convert" "$folder/softmax" \
   --projected-length 65 --output "$folder/refused"
+refuse "expected a Linformer with learned projections" "$distill" "$folder/softmax" "$folder/same" "$folder/texts.txt" \
+  --validation 4 --output "$folder/refused"
 refuse "more than 500 texts" "$distill" "$folder/softmax" "$folder/linformer" "$folder/texts.txt" --validation 500 \
   --output "$folder/refused"
 [ ! -e "$folder/refused" ]

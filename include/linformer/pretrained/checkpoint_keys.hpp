@@ -21,15 +21,15 @@ class CheckpointKeys {
   CheckpointKeys(const Checkpoint& checkpoint, PretrainedArchitecture architecture, PretrainedHead head)
       : bert_(architecture == PretrainedArchitecture::bert), head_(head) {
     const std::string own = bert_ ? "bert." : "roberta.";
-    bool with = false, without = false;
+    std::string bare;
+    bool with = false;
     for (const auto& [key, file] : checkpoint.places()) {
       with = with || key.starts_with(own + "embeddings.") || key.starts_with(own + "encoder.");
-      const bool here = key.starts_with("embeddings.") || key.starts_with("encoder.");
-      if (here && with) {
-        throw SafetensorsFailure(SafetensorsError::unexpected_tensor, file->name(), key, "one encoder, " + own,
-                                 "a second one");
-      }
-      without = without || here;
+      if (key.starts_with("embeddings.") || key.starts_with("encoder.")) bare = key;
+    }
+    if (with && !bare.empty()) {
+      throw SafetensorsFailure(SafetensorsError::unexpected_tensor, checkpoint.file_of(bare).name(), bare,
+                               "one encoder, " + own, "a second one");
     }
     if (with) prefix_ = own;
   }

@@ -10,7 +10,9 @@ namespace linformer::inline LINFORMER_ABI {
 
 /// What learned E and F of a converted encoder start as.
 enum class ProjectionStart {
-  mean_pooling,  ///< row i is the mean of the tokens ⌊i·n/k⌋ … ⌊(i+1)·n/k⌋ − 1; with k = n nothing is lost
+  mean_pooling,  ///< row i is the mean of the tokens ⌊i·n/k⌋ … ⌊(i+1)·n/k⌋ − 1; with k = n a text of n tokens loses
+                 ///< nothing, but a shorter one counts as padded with zeros, which ProjectionKind::mean_pooling does
+                 ///< not
   gaussian,  ///< a Johnson–Lindenstrauss draw (Theorem 2), entries N(0, 1/n): K̄ as large as K; E and F are one draw
   random,    ///< as an encoder's that is trained from nothing: E and F apart
 };

@@ -9,7 +9,7 @@ namespace linformer::inline LINFORMER_ABI {
 
 /// How far the outputs of one layer, or the embeddings, of two encoders are apart.
 struct LayerDifference {
-  double cosine = 1;          ///< of the two vectors of a token, on average over tokens
+  double cosine = 1;          ///< of the two vectors of a token, on average over tokens; 1 for two of zeros, 0 for one
   double relative_error = 0;  ///< ‖A − B‖/‖A‖ over all tokens (Frobenius), A being the original's
 };
 
@@ -21,7 +21,7 @@ template <Scalar T>
   for (Index row = 0; row < original.rows(); ++row) {
     const auto a = original.row(row).template cast<double>(), b = other.row(row).template cast<double>();
     const double product = a.dot(b), norms = a.norm() * b.norm();
-    cosines += norms > 0 ? product / norms : 1;
+    cosines += a.norm() == 0 && b.norm() == 0 ? 1 : norms == 0 ? 0 : product / norms;
     error += (a - b).squaredNorm();
     size += a.squaredNorm();
   }

@@ -9,7 +9,8 @@ namespace linformer::inline LINFORMER_ABI {
 /// What a student is to match of its teacher's.
 struct DistillationConfig {
   double hidden_states = 1;  ///< weight of ½‖h − t‖²/D of each token's last output, averaged over tokens
-  double embeddings = 0;     ///< weight of 1 − cosine of the means over each text's tokens, averaged over texts
+  double embeddings =
+      0;  ///< weight of 1 − cosine of the means over each text's tokens, averaged over tokens: a long text counts more
 };
 
 namespace detail {

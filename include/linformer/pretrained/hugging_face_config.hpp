@@ -35,6 +35,7 @@ inline constexpr EnumNames<Gelu, 3> hugging_face_activations{
 /// cut into tokens, how it was drawn, how its calls are made, and leftovers of other models and of text generation.
 inline constexpr std::array harmless_fields{"_attn_implementation_autoset",
                                             "_name_or_path",
+                                            "_num_labels",
                                             "architectures",
                                             "attn_implementation",
                                             "bad_words_ids",

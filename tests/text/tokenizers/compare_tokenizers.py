@@ -402,7 +402,7 @@ def main():
             used = sources if number < 4 else sources[-1:]  # from files: everything; from tokenizer.json: random ones
             for source, texts in used:
                 right &= compare(name, tokenizer, folder, source, texts, found, work)
-            specials = texts_with_specials(BERT if "BERT" in name else ROBERTA, 20_000 if full else 1000)
+            specials = texts_with_specials(BERT if name.startswith("BERT") else ROBERTA, 20_000 if full else 1000)
             right &= compare(name, tokenizer, folder, "special tokens as text", specials, found, work)
             right &= compare(name, tokenizer, folder, "special tokens", specials, found, work, "special")
             right &= compare(name, tokenizer, folder, "no UTF-8", broken_texts(20_000 if full else 1000), found, work)
