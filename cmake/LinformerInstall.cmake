@@ -14,7 +14,8 @@ configure_package_config_file("${PROJECT_SOURCE_DIR}/cmake/linformerConfig.cmake
 # Before 1.0 a minor version may change the interface.
 write_basic_package_version_file(linformerConfigVersion.cmake COMPATIBILITY SameMinorVersion ARCH_INDEPENDENT)
 install(FILES "${CMAKE_CURRENT_BINARY_DIR}/linformerConfig.cmake" "${CMAKE_CURRENT_BINARY_DIR}/linformerConfigVersion.cmake"
-  "${PROJECT_SOURCE_DIR}/cmake/LinformerSentencePiece.cmake" DESTINATION ${package_dir})
+  "${PROJECT_SOURCE_DIR}/cmake/LinformerSentencePiece.cmake" "${PROJECT_SOURCE_DIR}/cmake/LinformerTokenizers.cmake"
+  DESTINATION ${package_dir})
 
 # The prefix is given relative to the file, so that the installed tree can be moved.
 file(RELATIVE_PATH prefix_from_pkgconfig "/prefix/${pkgconfig_dir}" /prefix)

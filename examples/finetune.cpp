@@ -68,8 +68,7 @@ int run(Options& options) {
                                        training, judge, options.output, execution);
   if (!result) return 130;
   write_file(options.output + "/classifier.json", kind.to_json().dump(2) + "\n");
-  const std::string pieces = options.model + "/" + AnyTokenizer::file_name;
-  if (std::filesystem::exists(pieces)) write_file(options.output + "/" + AnyTokenizer::file_name, read_file(pieces));
+  AnyTokenizer::copy_files(options.model, options.output);
   if (validation) {
     report_scores(score(model, *validation, options.batch, execution), kind.labels, "validation", *result,
                   options.output);
@@ -86,7 +85,9 @@ int main(int argc, char** argv) {
       "Trains a classifier on texts and labels, from a pretrained model; the same command resumes it. With validation "
       "data, the model that is written is the best by --metric, and scores.json tells how good it is.");
   app.option_defaults()->always_capture_default();
-  app.add_option("model", options.model, "folder that pretrain wrote")->required()->check(CLI::ExistingDirectory);
+  app.add_option("model", options.model, "folder that pretrain, convert or distill wrote")
+      ->required()
+      ->check(CLI::ExistingDirectory);
   app.add_option("training", options.training,
                  "TSV or CSV with a header, or a folder with pos/ and neg/ (IMDB); several are put together")
       ->required()

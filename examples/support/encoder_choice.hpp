@@ -21,13 +21,25 @@ struct EncoderChoice {
     app.add_option("--width", width, "model width; 0: the preset's")->check(CLI::NonNegativeNumber);
     app.add_option("--heads", heads, "heads; 0: the preset's")->check(CLI::NonNegativeNumber);
     app.add_option("--mechanism", mechanism, "attention")->check(CLI::IsMember({"linformer", "softmax"}));
+    add_projections_to(app);
+    app.add_option("--projected-length", projected_length, "projected length k")->check(CLI::PositiveNumber);
+    app.add_option("--dropout", dropout, "probability")->check(CLI::Range(0.0, 0.99));
+    app.add_flag("--pre-norm", pre_norm, "layer norm before each sublayer instead of after");
+  }
+
+  /// The kind and the sharing of E and F alone.
+  void add_projections_to(CLI::App& app) {
     app.add_option("--projection", projection, "kind of E and F")
         ->check(CLI::IsMember(names(linformer::detail::projection_kind_names)));
     app.add_option("--sharing", sharing, "sharing of E and F")
         ->check(CLI::IsMember(names(linformer::detail::sharing_names)));
-    app.add_option("--projected-length", projected_length, "projected length k")->check(CLI::PositiveNumber);
-    app.add_option("--dropout", dropout, "probability")->check(CLI::Range(0.0, 0.99));
-    app.add_flag("--pre-norm", pre_norm, "layer norm before each sublayer instead of after");
+  }
+
+  [[nodiscard]] linformer::Sharing sharing_value() const {
+    return value_in(linformer::detail::sharing_names, "sharing", sharing);
+  }
+  [[nodiscard]] linformer::ProjectionKind projection_value() const {
+    return value_in(linformer::detail::projection_kind_names, "projection", projection);
   }
 
   /// f(name, value) of each, as a table of configurations names them.
@@ -63,8 +75,8 @@ struct EncoderChoice {
     config.projected_length = projected_length;
     config.mechanism = value_in(linformer::detail::mechanism_names, "mechanism", mechanism);
     if (config.mechanism == linformer::Mechanism::softmax) config.mechanism = linformer::Mechanism::softmax_tiled;
-    config.sharing = value_in(linformer::detail::sharing_names, "sharing", sharing);
-    config.projection.kind = value_in(linformer::detail::projection_kind_names, "projection", projection);
+    config.sharing = sharing_value();
+    config.projection.kind = projection_value();
     config.pre_norm = pre_norm;
     config.dropout = config.attention_dropout = dropout;
     return linformer::resolved(config);

@@ -55,6 +55,17 @@ inline std::string fingerprint_of(const std::vector<std::vector<linformer::Token
   return std::to_string(sequences.size()) + " sequences, " + fingerprint.text();
 }
 
+/// Of the values of all parameters of a module.
+template <class Module>
+std::string fingerprint_of(const Module& module) {
+  Fingerprint fingerprint;
+  module.for_each_parameter([&](const std::string& name, linformer::Shape, auto values) {
+    fingerprint.take(name);
+    fingerprint.take(std::string_view(reinterpret_cast<const char*>(values.data()), values.size_bytes()));
+  });
+  return fingerprint.text();
+}
+
 /// Reads the parameters of a module from a file that may hold others besides, such as an encoder's from a language
 /// model's. All are checked before one is read.
 template <class Module>

@@ -2,6 +2,7 @@
 
 #include <linformer/core/file.hpp>
 #include <linformer/io.hpp>
+#include <linformer/model/config_json.hpp>
 #include <linformer/train/early_stopping.hpp>
 #include <linformer/train/trainer.hpp>
 #include <linformer/train/training_file.hpp>

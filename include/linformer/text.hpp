@@ -1,7 +1,8 @@
 #pragma once
 
 // Text to tokens, and readers of data sets. Needs nothing of the layers; SentencePiece is a component of its own:
-// linformer/text/sentencepiece_tokenizer.hpp, target linformer::sentencepiece.
+// linformer/text/sentencepiece_tokenizer.hpp, target linformer::sentencepiece. So are the tokenizers of pretrained models:
+// linformer/tokenizers.hpp, target linformer::tokenizers.
 
 #include <linformer/core/utf8.hpp>
 #include <linformer/text/byte_tokenizer.hpp>

@@ -31,6 +31,18 @@ TEST_CASE("a configuration survives JSON", "[config_json]") {
   REQUIRE(json.at("projected_length") == std::vector<Index>{8, 16});
 }
 
+TEST_CASE("token types are a field where there are any", "[config_json]") {
+  EncoderConfig config = encoder_config_from_json(example());
+  REQUIRE(config.token_types == 0);
+  REQUIRE_FALSE(example().contains("type_vocab_size"));
+  config.token_types = 2;
+  REQUIRE(to_json(config).at("type_vocab_size") == 2);
+  REQUIRE(encoder_config_from_json(to_json(config)).token_types == 2);
+  nlohmann::json other = to_json(config);
+  other["type_vocab_size"] = -1;
+  REQUIRE(failure_of([&] { static_cast<void>(encoder_config_from_json(other)); }).tensor() == "type_vocab_size");
+}
+
 TEST_CASE("fields that are missing, unknown or of another type are named", "[config_json]") {
   const nlohmann::json whole = example();
   for (const auto& [name, value] : whole.items()) {

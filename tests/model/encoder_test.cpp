@@ -24,7 +24,7 @@ EncoderConfig small(Mechanism mechanism = Mechanism::linformer) {
 }
 
 /// Sequences of 10 and 3 tokens, and one of 6 with holes.
-TokenBatch random_tokens(Index vocabulary) {
+TokenBatch random_tokens(Index vocabulary, Index token_types = 0) {
   TokenMask mask = TokenMask::Constant(3, length, true);
   mask.row(1).tail(7).setConstant(false);
   mask.row(2).tail(2).setConstant(false);
@@ -33,6 +33,9 @@ TokenBatch random_tokens(Index vocabulary) {
   std::mt19937 generator(3);
   for (Index i = 0; i < tokens.layout.rows(); ++i) {
     tokens.ids.push_back(static_cast<std::int32_t>(generator() % static_cast<unsigned>(vocabulary)));
+  }
+  for (Index i = 0; i < tokens.layout.rows() && token_types > 0; ++i) {
+    tokens.types.push_back(static_cast<std::int32_t>(generator() % static_cast<unsigned>(token_types)));
   }
   return tokens;
 }
@@ -46,7 +49,7 @@ Encoder<T> random_encoder(const EncoderConfig& config) {
 
 void check(const EncoderConfig& config, const EncoderOptions& options = {}) {
   Encoder<double> encoder = random_encoder<double>(config);
-  const TokenBatch tokens = random_tokens(config.vocabulary_size);
+  const TokenBatch tokens = random_tokens(config.vocabulary_size, config.token_types);
   Resources resources(1);
   const Matrix<double> r = random_matrix<double>(tokens.layout.rows(), config.model_width, 3);
   Matrix<double> out(r.rows(), r.cols());
@@ -95,6 +98,54 @@ TEST_CASE("gradients of every sharing mode, of lists of k, of activations and of
   other.activation = Gelu::tanh;
   other.positions = PositionKind::sinusoidal;
   check(other);
+}
+
+TEST_CASE("gradients of token types, with every kind of positions", "[encoder]") {
+  for (const PositionKind positions : {PositionKind::learned, PositionKind::sinusoidal, PositionKind::none}) {
+    EncoderConfig config = small();
+    config.positions = positions;
+    config.token_types = 3;
+    check(config);
+  }
+}
+
+TEST_CASE("a token's type adds its vector to the word's", "[encoder]") {
+  EncoderConfig config = small(Mechanism::softmax_tiled);
+  config.token_types = 2;
+  Encoder<double> typed = random_encoder<double>(config);
+  TokenBatch tokens = random_tokens(config.vocabulary_size);
+  Resources resources(1);
+  // No types are types of 0.
+  const Matrix<double> without = typed(tokens, resources.execution);
+  tokens.types.assign(tokens.ids.size(), 0);
+  REQUIRE(typed(tokens, resources.execution) == without);
+
+  // An encoder of twice the words and no types: those of the upper half have the second type's vector in them.
+  tokens.types = random_tokens(config.vocabulary_size, 2).types;
+  config.token_types = 0;
+  config.vocabulary_size *= 2;
+  Encoder<double> plain(config, 1);
+  std::map<std::string, Matrix<double>> w;
+  typed.for_each_parameter([&](const std::string& name, Shape shape, std::span<const double> values) {
+    w[name] = Eigen::Map<const Matrix<double>>(values.data(), shape[0], shape.size() == 2 ? shape[1] : 1);
+  });
+  const Matrix<double> types = w["embeddings.token_type_embeddings.weight"];
+  Matrix<double>& words = w["embeddings.word_embeddings.weight"];
+  REQUIRE(types.rows() == 2);
+  const Matrix<double> once = words;
+  words.resize(2 * once.rows(), once.cols());
+  words << once.rowwise() + types.row(0), once.rowwise() + types.row(1);
+  plain.for_each_parameter([&](const std::string& name, Shape, std::span<double> values) {
+    std::copy_n(w.at(name).data(), values.size(), values.data());
+  });
+  TokenBatch doubled{tokens.layout, tokens.ids};
+  for (std::size_t i = 0; i < doubled.ids.size(); ++i) {
+    doubled.ids[i] += tokens.types[i] * static_cast<std::int32_t>(once.rows());
+  }
+  // Both add the same three vectors in the same order.
+  REQUIRE(typed(tokens, resources.execution) == plain(doubled, resources.execution));
+  REQUIRE(typed.frozen()(tokens, resources.execution).isApprox(plain(doubled, resources.execution), 1e-12));
+  REQUIRE(typed(tokens, resources.execution) != without);
 }
 
 TEST_CASE("gradients with dropout everywhere are those of the same draws", "[encoder]") {
@@ -212,5 +263,19 @@ TEST_CASE("the encoder names what does not fit", "[encoder]") {
   REQUIRE(code_of({BatchLayout::single(2), {1, 11}}) == ErrorCode::out_of_range);
   REQUIRE(code_of({BatchLayout::single(2), {1, -1}}) == ErrorCode::out_of_range);
   REQUIRE(code_of({BatchLayout::single(11), std::vector<std::int32_t>(11, 1)}) == ErrorCode::sequence_too_long);
+  REQUIRE(code_of({BatchLayout::single(2), {1, 2}, {0, 1}}) == ErrorCode::out_of_range);
+  REQUIRE(code_of({BatchLayout::single(2), {1, 2}, {0}}) == ErrorCode::shape_mismatch);
   REQUIRE_THROWS_AS(Encoder<double>(EncoderConfig{}, 1), Error);
+  EncoderConfig config = small();
+  config.token_types = 2;
+  const Encoder<double> typed = random_encoder<double>(config);
+  for (const std::int32_t type : {2, -1}) {
+    check_error(
+        [&] {
+          static_cast<void>(typed({BatchLayout::single(2), {1, 2}, {1, type}}, resources.execution));
+        },
+        ErrorCode::out_of_range, "token types");
+  }
+  config.token_types = -1;
+  check_error([&] { static_cast<void>(resolved(config)); }, ErrorCode::invalid_configuration, "token_types");
 }

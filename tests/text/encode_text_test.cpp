@@ -59,6 +59,26 @@ TEST_CASE("a pair is framed as <s> A </s></s> B </s>", "[encode_text]") {
   CHECK(shown(encode_pair(bytes, "", "")) == Texts{"<>>>"});
 }
 
+TEST_CASE("a tokenizer says how many separators divide a pair", "[encode_text]") {
+  const std::vector<TokenId> first{7, 8, 9}, second{5, 6};
+  SpecialTokens special{.bos = 0, .eos = 1, .separators = 1};
+  const EncodedText whole = frame_pair(first, second, special, {.length = 8});
+  CHECK(whole.sequences == std::vector<std::vector<TokenId>>{{0, 7, 8, 9, 1, 5, 6, 1}});
+  CHECK(whole.second_begins == 5);
+  CHECK(whole.dropped() == 0);
+  const EncodedText cut = frame_pair(first, second, special, {.length = 7});
+  CHECK(cut.sequences == std::vector<std::vector<TokenId>>{{0, 7, 8, 1, 5, 6, 1}});
+  CHECK(cut.second_begins == 4);
+  const EncodedText parts = frame_pair(first, second, special, {.length = 5, .on_too_long = windows});
+  CHECK(parts.sequences == std::vector<std::vector<TokenId>>{{0, 7, 1, 5, 1}, {0, 7, 1, 6, 1}});
+  CHECK(parts.second_begins == 3);
+  special.separators = 3;
+  CHECK(frame_pair(second, first, special, {}).second_begins == 6);
+  CHECK(frame_tokens(first, special, {}).second_begins == 0);
+  special.separators = 0;
+  CHECK(error_of([&] { static_cast<void>(frame_pair(first, second, special, {})); }).tensor() == "separators");
+}
+
 TEST_CASE("of a pair the longer text loses its end, token by token", "[encode_text]") {
   const std::string first = "abcdefghijkl", second = "mnopqrstuvwx";
   for (std::size_t a = 0; a <= 12; ++a) {

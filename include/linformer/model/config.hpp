@@ -26,6 +26,7 @@ struct EncoderConfig {
   Sharing sharing = Sharing::key_value;
   ProjectionConfig projection{};
   PositionKind positions = PositionKind::learned;
+  Index token_types = 0;  ///< kinds of tokens, each with a vector that is added to the words'; 0 for none
   Gelu activation = Gelu::exact;
   bool pre_norm = false;  ///< layer norm before each sublayer and at the end, instead of after each
   double layer_norm_epsilon = 1e-5;
@@ -50,6 +51,8 @@ namespace presets {
   detail::require_config(config.layers >= 1, "layers", "at least 1", config.layers);
   detail::require_config(config.model_width >= 1, "model_width", "at least 1", config.model_width);
   detail::require_config(config.feed_forward_width >= 0, "feed_forward_width", "at least 0", config.feed_forward_width);
+  detail::require_config(config.token_types >= 0, "token_types", "at least 0", config.token_types);
+  detail::checked_size("token_type_embeddings", {config.token_types, config.model_width});
   detail::checked_size("word_embeddings", {config.vocabulary_size, config.model_width});
   detail::checked_size("position_embeddings", {config.sequence_length, config.model_width});
   if (config.feed_forward_width == 0) {

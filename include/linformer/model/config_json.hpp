@@ -59,6 +59,8 @@ class FieldReader {
             object_.type_name());
   }
 
+  [[nodiscard]] bool has(const char* name) const { return object_.contains(name); }
+
   /// @throws Error invalid_configuration if the field is missing or of another type
   template <class Value>
   void take(const char* name, Value& value) {
@@ -109,29 +111,32 @@ class FieldReader {
 
 }  // namespace detail
 
-/// @param config resolved
+/// `type_vocab_size` is there with token types alone. @param config resolved
 [[nodiscard]] inline nlohmann::ordered_json to_json(const EncoderConfig& config) {
-  return {{"model_type", "linformer"},
-          {"vocab_size", config.vocabulary_size},
-          {"max_position_embeddings", config.sequence_length},
-          {"num_hidden_layers", config.layers},
-          {"hidden_size", config.model_width},
-          {"num_attention_heads", config.heads},
-          {"intermediate_size", config.feed_forward_width},
-          {"mechanism", detail::name_in(detail::mechanism_names, config.mechanism)},
-          {"projected_length", config.projected_length.list()},
-          {"sharing", detail::name_in(detail::sharing_names, config.sharing)},
-          {"projection", detail::name_in(detail::projection_kind_names, config.projection.kind)},
-          {"projection_scale", detail::name_in(detail::fixed_scale_names, config.projection.scale)},
-          {"projection_stored", config.projection.stored},
-          {"projection_log_count", config.projection.log_count},
-          {"projection_bias", config.projection.bias},
-          {"position_embedding_type", detail::name_in(detail::position_names, config.positions)},
-          {"hidden_act", detail::name_in(detail::activation_names, config.activation)},
-          {"pre_norm", config.pre_norm},
-          {"layer_norm_eps", config.layer_norm_epsilon},
-          {"hidden_dropout_prob", config.dropout},
-          {"attention_probs_dropout_prob", config.attention_dropout}};
+  nlohmann::ordered_json json = {
+      {"model_type", "linformer"},
+      {"vocab_size", config.vocabulary_size},
+      {"max_position_embeddings", config.sequence_length},
+      {"num_hidden_layers", config.layers},
+      {"hidden_size", config.model_width},
+      {"num_attention_heads", config.heads},
+      {"intermediate_size", config.feed_forward_width},
+      {"mechanism", detail::name_in(detail::mechanism_names, config.mechanism)},
+      {"projected_length", config.projected_length.list()},
+      {"sharing", detail::name_in(detail::sharing_names, config.sharing)},
+      {"projection", detail::name_in(detail::projection_kind_names, config.projection.kind)},
+      {"projection_scale", detail::name_in(detail::fixed_scale_names, config.projection.scale)},
+      {"projection_stored", config.projection.stored},
+      {"projection_log_count", config.projection.log_count},
+      {"projection_bias", config.projection.bias},
+      {"position_embedding_type", detail::name_in(detail::position_names, config.positions)},
+      {"hidden_act", detail::name_in(detail::activation_names, config.activation)},
+      {"pre_norm", config.pre_norm},
+      {"layer_norm_eps", config.layer_norm_epsilon},
+      {"hidden_dropout_prob", config.dropout},
+      {"attention_probs_dropout_prob", config.attention_dropout}};
+  if (config.token_types > 0) json["type_vocab_size"] = config.token_types;
+  return json;
 }
 
 /// @throws Error invalid_configuration for a field that is missing or of another type; unsupported for one too many
@@ -158,6 +163,7 @@ class FieldReader {
   reader.take("projection_log_count", config.projection.log_count);
   reader.take("projection_bias", config.projection.bias);
   reader.take("position_embedding_type", detail::position_names, config.positions);
+  if (reader.has("type_vocab_size")) reader.take("type_vocab_size", config.token_types);
   reader.take("hidden_act", detail::activation_names, config.activation);
   reader.take("pre_norm", config.pre_norm);
   reader.take("layer_norm_eps", config.layer_norm_epsilon);

@@ -1,9 +1,7 @@
 #pragma once
 
+#include <linformer/model/embeddings.hpp>
 #include <linformer/model/encoder_layer.hpp>
-#include <linformer/model/sinusoidal_positions.hpp>
-#include <linformer/model/token_batch.hpp>
-#include <linformer/nn/embedding.hpp>
 
 namespace linformer::inline LINFORMER_ABI {
 
@@ -17,9 +15,7 @@ class Encoder {
   /// @throws Error invalid_configuration, size_overflow or unsupported
   Encoder(const EncoderConfig& config, std::uint64_t seed) requires(Form::trainable)
       : config_(resolved(config)),
-        words_{Matrix<T>(config_.vocabulary_size, config_.model_width)},
-        positions_{
-            Matrix<T>(config_.positions == PositionKind::learned ? config_.sequence_length : 0, config_.model_width)},
+        embeddings_(config_),
         embedding_norm_(LayerNorm<T>::identity(config_.model_width, config_.layer_norm_epsilon)),
         final_norm_(embedding_norm_) {
     const RandomStream stream(seed);
@@ -39,9 +35,6 @@ class Encoder {
         fill_normal(values, stream.derive(name), T{0.02F});
       }
     });
-    if (config_.positions == PositionKind::sinusoidal) {
-      sinusoids_ = sinusoidal_positions<T>(config_.sequence_length, config_.model_width);
-    }
   }
 
   /// The same encoder for inference alone: weights of products lie as products read them, in full precision or rounded
@@ -51,13 +44,11 @@ class Encoder {
   [[nodiscard]] Encoder<T, Frozen> frozen(Precision precision = Precision::full) const requires(Form::trainable) {
     Encoder<T, Frozen> result;
     result.config_ = config_;
-    result.words_ = words_;
-    result.positions_ = positions_;
+    result.embeddings_ = embeddings_;
     result.embedding_norm_ = embedding_norm_;
     result.final_norm_ = final_norm_;
     for (const EncoderLayer<T>& layer : layers_) result.layers_.push_back(layer.frozen(precision));
     result.projections_ = projections_.frozen(precision);
-    result.sinusoids_ = sinusoids_;
     return result;
   }
 
@@ -68,8 +59,8 @@ class Encoder {
   [[nodiscard]] const ProjectionSet<T>& projections() const { return projections_; }
   [[nodiscard]] ProjectionSet<T>& projections() requires(Form::trainable) { return projections_; }
   /// The table of word embeddings, V × D, for heads that tie their decoder to it.
-  [[nodiscard]] const Embedding<T>& words() const { return words_; }
-  [[nodiscard]] Embedding<T>& words() requires(Form::trainable) { return words_; }
+  [[nodiscard]] const Embedding<T>& words() const { return embeddings_.words; }
+  [[nodiscard]] Embedding<T>& words() requires(Form::trainable) { return embeddings_.words; }
 
   /// Addresses of draws that the encoder takes: a head's begin here.
   [[nodiscard]] std::uint64_t dropout_sites() const { return layer_site(layers_.size()); }
@@ -91,8 +82,8 @@ class Encoder {
 
   /// @param out a row for each token, or for each that is read, × D
   /// @param cache what backward needs; null for inference
-  /// @throws Error shape_mismatch, sequence_too_long; out_of_range for an id beyond the vocabulary; unsupported for a
-  ///   cache beside rows to be read, or training of a frozen encoder
+  /// @throws Error shape_mismatch, sequence_too_long; out_of_range for an id beyond the vocabulary or a type beyond
+  ///   theirs; unsupported for a cache beside rows to be read, or training of a frozen encoder
   void forward(const TokenBatch& tokens, MatrixRef<T> out, const EncoderOptions& options, EncoderCache<T>* cache,
                const Execution& execution) const {
     check(tokens, options, cache != nullptr);
@@ -104,7 +95,7 @@ class Encoder {
     // All rows go through every layer but the last, whose output has those that are read.
     auto all = execution.workspace.template matrix<T>(read != nullptr ? tokens.layout.rows() : 0, config_.model_width);
     MatrixRef<T> x = read != nullptr ? MatrixRef<T>(all) : out;
-    embed(tokens, x, execution);
+    embeddings_.forward(tokens, x, execution);
     if (cache != nullptr) copy(x, cache->embedding_sum, execution);
     embedding_norm_.forward(x, x, cache != nullptr ? &cache->embedding_statistics : nullptr, execution);
     detail::apply_dropout<T>(call, embedding_site(), config_.dropout, x, execution);
@@ -158,15 +149,7 @@ class Encoder {
     detail::apply_dropout<T>(call, embedding_site(), config_.dropout, out_gradient, execution);
     embedding_norm_.backward(cache.embedding_sum.block(), cache.embedding_statistics, out_gradient,
                              gradient.embedding_norm_, execution);
-    gradient.words_.accumulate(
-        out_gradient, [&](Index row) { return Index{tokens.ids[static_cast<std::size_t>(row)]}; }, execution);
-    if (config_.positions != PositionKind::learned) return;
-    for (Index b = 0; b < tokens.layout.sequences(); ++b) {
-      const Positions positions = tokens.layout.positions(b);
-      gradient.positions_.accumulate(
-          out_gradient.middleRows(tokens.layout.offset(b), tokens.layout.length(b)),
-          [&](Index row) { return positions[row]; }, execution);
-    }
+    embeddings_.backward(tokens, out_gradient, gradient.embeddings_, execution);
   }
 
   /// f(name, shape, values), named as in Hugging Face's BERT: `embeddings.word_embeddings.weight`, …,
@@ -203,7 +186,7 @@ class Encoder {
                     "all rows, which backward goes through", "some");
     detail::require(options.read == nullptr || options.read->fits(tokens.layout), ErrorCode::shape_mismatch, "read",
                     "rows of these tokens", "those of another batch");
-    tokens.require_valid(config_.vocabulary_size, config_.sequence_length);
+    tokens.require_valid(config_.vocabulary_size, config_.sequence_length, config_.token_types);
   }
 
   /// Of this layer until another is asked for; none of softmax attention.
@@ -217,22 +200,9 @@ class Encoder {
     return projections;
   }
 
-  void embed(const TokenBatch& tokens, MatrixRef<T> out, const Execution& execution) const {
-    execution.run(tokens.layout.sequences(), [&](Index b, const Compute&) {
-      const Positions positions = tokens.layout.positions(b);
-      const Index first = tokens.layout.offset(b);
-      for (Index i = 0; i < positions.count; ++i) {
-        out.row(first + i) = words_.weight.row(tokens.ids[static_cast<std::size_t>(first + i)]);
-        if (config_.positions == PositionKind::learned) out.row(first + i) += positions_.weight.row(positions[i]);
-        if (config_.positions == PositionKind::sinusoidal) out.row(first + i) += sinusoids_.row(positions[i]);
-      }
-    });
-  }
-
   template <class Self, class Visitor>
   static void visit_own(Self& self, Visitor&& visitor) {
-    self.words_.for_each_parameter("embeddings.word_embeddings", visitor);
-    self.positions_.for_each_parameter("embeddings.position_embeddings", visitor);
+    self.embeddings_.for_each_parameter("embeddings", visitor);
     self.embedding_norm_.for_each_parameter("embeddings.LayerNorm", visitor);
     for (std::size_t layer = 0; layer < self.layers_.size(); ++layer) {
       self.layers_[layer].for_each_parameter(ParameterName("encoder.layer.") + std::to_string(layer), visitor);
@@ -241,11 +211,10 @@ class Encoder {
   }
 
   EncoderConfig config_{};
-  Embedding<T> words_, positions_;
+  TokenEmbeddings<T> embeddings_;
   LayerNorm<T> embedding_norm_, final_norm_;
   std::vector<EncoderLayer<T, Form>> layers_;
   ProjectionSet<T> projections_;
-  Matrix<T> sinusoids_;
 };
 
 /// An encoder for inference alone, made by `Encoder::frozen`.

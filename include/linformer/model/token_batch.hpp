@@ -2,6 +2,7 @@
 
 #include <linformer/core/batch.hpp>
 
+#include <algorithm>
 #include <cstdint>
 #include <span>
 #include <vector>
@@ -11,10 +12,15 @@ namespace linformer::inline LINFORMER_ABI {
 /// Token ids of a ragged batch: those of present tokens, sequence after sequence.
 struct TokenBatch {
   BatchLayout layout;
-  std::vector<std::int32_t> ids;  ///< layout.rows() of them
+  std::vector<std::int32_t> ids;      ///< layout.rows() of them
+  std::vector<std::int32_t> types{};  ///< of tokens, as many, such as first or second text; none means all 0
 
+  /// Of the token in that row.
+  [[nodiscard]] Index type(Index row) const { return types.empty() ? 0 : types[static_cast<std::size_t>(row)]; }
+
+  /// @param token_types 0 for a model without, which takes no other type than 0
   /// @throws Error shape_mismatch, out_of_range or sequence_too_long
-  void require_valid(Index vocabulary, Index sequence_length) const {
+  void require_valid(Index vocabulary, Index sequence_length, Index token_types = 0) const {
     detail::require(
         static_cast<Index>(ids.size()) == layout.rows(), ErrorCode::shape_mismatch, "token ids",
         [&] { return std::to_string(layout.rows()); }, [&] { return std::to_string(ids.size()); });
@@ -22,6 +28,15 @@ struct TokenBatch {
       detail::require(
           id >= 0 && id < vocabulary, ErrorCode::out_of_range, "token ids",
           [&] { return "ids from 0 to " + std::to_string(vocabulary - 1); }, [&] { return std::to_string(id); });
+    }
+    detail::require(
+        types.empty() || types.size() == ids.size(), ErrorCode::shape_mismatch, "token types",
+        [&] { return std::to_string(ids.size()) + ", or none"; }, [&] { return std::to_string(types.size()); });
+    for (const std::int32_t type : types) {
+      detail::require(
+          type >= 0 && type < std::max(token_types, Index{1}), ErrorCode::out_of_range, "token types",
+          [&] { return "types from 0 to " + std::to_string(std::max(token_types, Index{1}) - 1); },
+          [&] { return std::to_string(type); });
     }
     for (Index b = 0; b < layout.sequences(); ++b) {
       const Index extent = layout.positions(b).extent();

@@ -23,6 +23,9 @@ struct EncodeConfig {
 struct EncodedText {
   std::vector<std::vector<TokenId>> sequences;  ///< one; of a text cut into windows, one or more
   Index dropped_first = 0, dropped_second = 0;  ///< tokens of either text that no sequence holds
+  /// Position in every sequence from which tokens belong to the second text and its eos, of type 1 where a model tells
+  /// types apart, as BERT does; 0 where there is no second text.
+  Index second_begins = 0;
 
   [[nodiscard]] Index dropped() const noexcept { return dropped_first + dropped_second; }
 };
@@ -80,23 +83,28 @@ void for_each_window(Tokens tokens, Index size, Index stride, const Take& take) 
   return encoded;
 }
 
-/// <s> A </s></s> B </s>, as RoBERTa joins a pair (Liu et al. 2019, arXiv 1907.11692). Windows run over B; of an A that
-/// would leave B less than half of the room, the end is dropped.
-/// @throws Error invalid_configuration as above, and without an eos, which alone tells A from B
+/// <s> A </s></s> B </s>, as RoBERTa joins a pair (Liu et al. 2019, arXiv 1907.11692), or with `special.separators`
+/// other than two: BERT has [CLS] A [SEP] B [SEP] (Devlin et al. 2018, arXiv 1810.04805). Windows run over B; of an A
+/// that would leave B less than half of the room, the end is dropped.
+/// @throws Error invalid_configuration as above, and without an eos, which alone tells A from B, or a separator
 [[nodiscard]] inline EncodedText frame_pair(std::span<const TokenId> first, std::span<const TokenId> second,
                                             const SpecialTokens& special, const EncodeConfig& config) {
   detail::require(special.eos != no_token, ErrorCode::invalid_configuration, "eos", "a token that divides a pair",
                   "none");
-  const Index room = detail::room_for_text(config, Index{special.bos != no_token} + 3, 2);
+  detail::require(
+      special.separators > 0, ErrorCode::invalid_configuration, "separators", [] { return std::string("at least 1"); },
+      [&] { return std::to_string(special.separators); });
+  const Index before = Index{special.bos != no_token}, between = special.separators;
+  const Index room = detail::room_for_text(config, before + between + 1, 2);
   const auto a = static_cast<Index>(first.size()), b = static_cast<Index>(second.size());
   // One at a time from the longer: both end at half of the room, or the shorter one stays whole.
   const Index kept_a = std::min(a, std::max((room + 1) / 2, room - b)), left = room - kept_a;
-  EncodedText encoded{.sequences = {}, .dropped_first = a - kept_a, .dropped_second = 0};
+  EncodedText encoded{.sequences = {}, .dropped_first = a - kept_a, .second_begins = before + kept_a + between};
   const auto frame = [&](detail::Tokens part) {
     std::vector<TokenId>& sequence = encoded.sequences.emplace_back();
     detail::append_special(special.bos, sequence);
     sequence.insert(sequence.end(), first.begin(), first.begin() + kept_a);
-    sequence.insert(sequence.end(), 2, special.eos);
+    sequence.insert(sequence.end(), static_cast<std::size_t>(between), special.eos);
     sequence.insert(sequence.end(), part.begin(), part.end());
     sequence.push_back(special.eos);
   };

@@ -24,12 +24,26 @@ struct SpecialTokens {
   TokenId eos = no_token;      ///< </s>, ends a text
   TokenId unknown = no_token;  ///< <unk>, text that the vocabulary cannot spell
   TokenId mask = no_token;     ///< <mask>, hides a token in pretraining
+  Index separators = 2;        ///< how many eos divide a pair: RoBERTa's A </s></s> B, BERT's A [SEP] B
 
   friend bool operator==(const SpecialTokens&, const SpecialTokens&) = default;
 };
 
 /// The first ids as our own tokenizers have them. RoBERTa has <mask> at the vocabulary's end.
 inline constexpr SpecialTokens leading_special_tokens{.bos = 0, .pad = 1, .eos = 2, .unknown = 3, .mask = 4};
+
+/// Part of a text: bytes begin to end − 1.
+struct ByteRange {
+  Index begin = 0, end = 0;
+
+  friend bool operator==(const ByteRange&, const ByteRange&) = default;
+};
+
+/// Tokens, and which part of the text each stands for.
+struct TokensWithOffsets {
+  std::vector<TokenId> tokens;
+  std::vector<ByteRange> offsets;  ///< as many as tokens
+};
 
 /// Text to tokens and back. `encode` adds no special tokens: `encode_text` does; `decode` leaves them out, but for
 /// those that a tokenizer spells.

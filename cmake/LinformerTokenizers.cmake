@@ -1,0 +1,31 @@
+# Target linformer::tokenizers where utf8proc and nlohmann-json are there: linformer, and what linformer/tokenizers.hpp
+# needs besides. The installed package uses this file too. utf8proc is looked for by name, since Debian's comes with no
+# CMake package.
+function(linformer_find_tokenizers)
+  if(TARGET linformer::tokenizers)
+    return()
+  endif()
+  find_path(LINFORMER_UTF8PROC_INCLUDE_DIR utf8proc.h)
+  find_library(LINFORMER_UTF8PROC_LIBRARY utf8proc)
+  mark_as_advanced(LINFORMER_UTF8PROC_INCLUDE_DIR LINFORMER_UTF8PROC_LIBRARY)
+  find_package(nlohmann_json 3.10 QUIET NO_MODULE)
+  set(missing "")
+  if(NOT LINFORMER_UTF8PROC_INCLUDE_DIR OR NOT LINFORMER_UTF8PROC_LIBRARY)
+    list(APPEND missing "utf8proc (libutf8proc-dev)")
+  endif()
+  if(NOT TARGET nlohmann_json::nlohmann_json)
+    list(APPEND missing "nlohmann-json 3.10 or later (nlohmann-json3-dev)")
+  endif()
+  if(missing)
+    list(JOIN missing " and " missing)
+    message(STATUS "linformer: ${missing} not found, linformer::tokenizers is left out")
+    return()
+  endif()
+  add_library(linformer::tokenizers INTERFACE IMPORTED GLOBAL)
+  # Named again, the compiler's own folder comes too early for #include_next; CMake does not always know it as such.
+  if(NOT LINFORMER_UTF8PROC_INCLUDE_DIR STREQUAL "/usr/include")
+    target_include_directories(linformer::tokenizers SYSTEM INTERFACE "${LINFORMER_UTF8PROC_INCLUDE_DIR}")
+  endif()
+  target_link_libraries(linformer::tokenizers INTERFACE linformer::linformer nlohmann_json::nlohmann_json
+    "${LINFORMER_UTF8PROC_LIBRARY}")
+endfunction()

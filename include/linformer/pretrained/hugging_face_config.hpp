@@ -1,0 +1,185 @@
+#pragma once
+
+#include <linformer/core/file.hpp>
+#include <linformer/model/config_json.hpp>
+
+#include <array>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace linformer::inline LINFORMER_ABI {
+
+/// Encoders of Hugging Face's that can be read.
+enum class PretrainedArchitecture { bert, roberta, xlm_roberta };
+
+/// What a `config.json` of Hugging Face's says.
+struct HuggingFaceConfig {
+  PretrainedArchitecture architecture = PretrainedArchitecture::bert;
+  EncoderConfig encoder{};          ///< with Mechanism::softmax_tiled
+  Index position_offset = 0;        ///< rows at the start of the table of positions that no token reads: RoBERTa's
+  std::vector<std::string> labels;  ///< of classes, in their order, or none
+};
+
+namespace detail {
+
+inline constexpr EnumNames<PretrainedArchitecture, 3> architecture_names{
+    {{"bert", PretrainedArchitecture::bert},
+     {"roberta", PretrainedArchitecture::roberta},
+     {"xlm-roberta", PretrainedArchitecture::xlm_roberta}}};
+inline constexpr EnumNames<Gelu, 3> hugging_face_activations{
+    {{"gelu", Gelu::exact}, {"gelu_new", Gelu::tanh}, {"gelu_pytorch_tanh", Gelu::tanh}}};
+
+/// Fields that say nothing about what an encoder or one of its heads computes: where it comes from, how its texts are
+/// cut into tokens, how it was drawn, how its calls are made, and leftovers of other models and of text generation.
+inline constexpr std::array harmless_fields{"_attn_implementation_autoset",
+                                            "_name_or_path",
+                                            "_num_labels",
+                                            "architectures",
+                                            "attn_implementation",
+                                            "bad_words_ids",
+                                            "bos_token_id",
+                                            "chunk_size_feed_forward",
+                                            "cls_token_id",
+                                            "directionality",
+                                            "do_sample",
+                                            "dtype",
+                                            "early_stopping",
+                                            "eos_token_id",
+                                            "eos_token_ids",
+                                            "finetuning_task",
+                                            "gradient_checkpointing",
+                                            "initializer_range",
+                                            "label2id",
+                                            "length_penalty",
+                                            "mask_token_id",
+                                            "max_length",
+                                            "min_length",
+                                            "name_or_path",
+                                            "no_repeat_ngram_size",
+                                            "num_beams",
+                                            "num_labels",
+                                            "num_return_sequences",
+                                            "output_attentions",
+                                            "output_hidden_states",
+                                            "output_past",
+                                            "pooler_fc_size",
+                                            "pooler_num_attention_heads",
+                                            "pooler_num_fc_layers",
+                                            "pooler_size_per_head",
+                                            "pooler_type",
+                                            "problem_type",
+                                            "repetition_penalty",
+                                            "return_dict",
+                                            "sep_token_id",
+                                            "task_specific_params",
+                                            "temperature",
+                                            "tokenizer_class",
+                                            "top_k",
+                                            "top_p",
+                                            "torch_dtype",
+                                            "torchscript",
+                                            "transformers_version",
+                                            "unk_token_id",
+                                            "use_bfloat16",
+                                            "use_cache",
+                                            "xla_device"};
+
+/// Fields that may say what an encoder here does anyway, as JSON, and nothing else.
+inline constexpr std::array<std::pair<const char*, const char*>, 8> fixed_fields{
+    {{"add_cross_attention", "false"},
+     {"cross_attention_hidden_size", "null"},
+     {"is_decoder", "false"},
+     {"is_encoder_decoder", "false"},
+     {"position_embedding_type", "\"absolute\""},
+     {"pruned_heads", "{}"},
+     {"quantization_config", "null"},
+     {"tie_word_embeddings", "true"}}};
+
+/// The names of classes in `id2label`, an object of their numbers.
+[[nodiscard]] inline std::vector<std::string> class_labels(FieldReader& reader) {
+  nlohmann::json ids = nlohmann::json::object();
+  if (reader.has("id2label")) reader.take("id2label", ids);
+  std::vector<std::string> labels;
+  while (ids.is_object() && labels.size() < ids.size()) {
+    const auto found = ids.find(std::to_string(labels.size()));
+    if (found == ids.end() || !found->is_string()) break;
+    labels.push_back(found->get<std::string>());
+  }
+  require(ids.is_object() && labels.size() == ids.size(), ErrorCode::invalid_configuration, "id2label",
+          "a name for each class from \"0\" on", ids.dump().substr(0, 80));
+  return labels;
+}
+
+[[nodiscard]] inline HuggingFaceConfig hugging_face_config(FieldReader reader) {
+  HuggingFaceConfig result;
+  EncoderConfig& encoder = result.encoder;
+  encoder.mechanism = Mechanism::softmax_tiled;
+  reader.take("model_type", architecture_names, result.architecture);
+  const bool bert = result.architecture == PretrainedArchitecture::bert;
+  reader.take("vocab_size", encoder.vocabulary_size);
+  reader.take("hidden_size", encoder.model_width);
+  reader.take("num_hidden_layers", encoder.layers);
+  reader.take("num_attention_heads", encoder.heads);
+  reader.take("intermediate_size", encoder.feed_forward_width);
+  Index positions = 0, padding_id = bert ? 0 : 1;
+  reader.take("max_position_embeddings", positions);
+  const auto take = [&](const char* name, auto& value) {  // what has a default there, the one given
+    if (reader.has(name)) reader.take(name, value);
+  };
+  encoder.token_types = 2;
+  encoder.layer_norm_epsilon = 1e-12;
+  take("type_vocab_size", encoder.token_types);
+  take("layer_norm_eps", encoder.layer_norm_epsilon);
+  take("hidden_dropout_prob", encoder.dropout);
+  take("attention_probs_dropout_prob", encoder.attention_dropout);
+  if (bert) {  // its padding has no say in positions, and may be null
+    nlohmann::json ignored;
+    take("pad_token_id", ignored);
+  } else {
+    take("pad_token_id", padding_id);
+    require_config(positions > padding_id && positions - padding_id > 1, "max_position_embeddings",
+                   "more than pad_token_id + 1, " + std::to_string(padding_id) + " + 1, that no token has", positions);
+    result.position_offset = padding_id + 1;
+  }
+  encoder.sequence_length = positions - result.position_offset;
+  if (reader.has("hidden_act")) reader.take("hidden_act", hugging_face_activations, encoder.activation);
+  nlohmann::json head_dropout;
+  take("classifier_dropout", head_dropout);
+  require(head_dropout.is_null() || head_dropout == encoder.dropout, ErrorCode::unsupported, "classifier_dropout",
+          "that of hidden_dropout_prob, or null", head_dropout.dump().substr(0, 80));
+  result.labels = class_labels(reader);
+  for (const auto& [name, json] : fixed_fields) {
+    nlohmann::json value = nlohmann::json::parse(json);
+    take(name, value);
+    require(value == nlohmann::json::parse(json), ErrorCode::unsupported, name, json, value.dump().substr(0, 80));
+  }
+  for (const char* name : harmless_fields) {
+    nlohmann::json ignored;
+    take(name, ignored);
+  }
+  reader.finish();
+  encoder = resolved(encoder);
+  static_cast<void>(resolved(attention_config(encoder)));
+  return result;
+}
+
+}  // namespace detail
+
+/// Reads a `config.json` of Hugging Face's transformers, of BERT, RoBERTa or XLM-RoBERTa. Sizes must be there; other
+/// fields that are left out have the values that transformers gives them.
+/// @throws Error naming file and field: file_access; malformed_input for something other than JSON;
+///     invalid_configuration for a field that is missing, of another type or out of range; unsupported for a field, or
+///     a value of one, that the encoder has not
+[[nodiscard]] inline HuggingFaceConfig read_hugging_face_config(const std::filesystem::path& path) {
+  const nlohmann::json json = nlohmann::json::parse(read_file(path), nullptr, /*allow_exceptions=*/false);
+  detail::require(!json.is_discarded(), ErrorCode::malformed_input, path.string(), "JSON", "something else");
+  try {
+    return detail::hugging_face_config(detail::FieldReader(json));
+  } catch (const Error& error) {
+    throw Error(error.code(), path.string() + ": " + error.tensor(), error.expected(), error.actual());
+  }
+}
+
+}  // namespace linformer::inline LINFORMER_ABI

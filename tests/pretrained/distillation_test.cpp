@@ -1,0 +1,125 @@
+#include <linformer/pretrained/conversion.hpp>
+#include <linformer/pretrained/distillation.hpp>
+#include <linformer/train/gradient_check.hpp>
+#include <linformer/train/trainer.hpp>
+
+#include "support/catch.hpp"
+#include "support/resources.hpp"
+
+using namespace linformer;
+
+namespace {
+
+Encoder<double> teacher_encoder() {
+  Encoder<double> encoder({.vocabulary_size = 20,
+                           .sequence_length = 12,
+                           .layers = 2,
+                           .model_width = 8,
+                           .heads = 2,
+                           .mechanism = Mechanism::softmax_tiled,
+                           .dropout = 0,
+                           .attention_dropout = 0},
+                          3);
+  encoder.for_each_parameter([](const std::string&, Shape shape, std::span<double> values) {
+    if (shape.size() == 2) {
+      for (double& value : values) value *= 25;  // so that attention tells tokens apart
+    }
+  });
+  return encoder;
+}
+
+const std::vector<std::vector<std::int32_t>> texts = {{1, 5, 9, 13, 17, 2, 6, 10, 14, 18, 3, 7}, {4, 8, 12}, {}, {19}};
+
+/// ½‖h − t‖²/D over tokens and 1 − cosine of the texts' means, times their tokens, as they are written down.
+double loss_of(const Matrix<double>& h, const Matrix<double>& t, const BatchLayout& layout,
+               const DistillationConfig& config) {
+  double loss = config.hidden_states * 0.5 * (h - t).squaredNorm() / static_cast<double>(h.cols());
+  for (Index b = 0; b < layout.sequences(); ++b) {
+    const Index length = layout.length(b);
+    if (length == 0) continue;
+    const auto mean = [&](const Matrix<double>& x) -> Vector<double> {
+      return x.middleRows(layout.offset(b), length).colwise().sum().transpose() / static_cast<double>(length);
+    };
+    const Vector<double> a = mean(h), c = mean(t);
+    loss += config.embeddings * static_cast<double>(length) * (1 - a.dot(c) / (a.norm() * c.norm()));
+  }
+  return loss;
+}
+
+}  // namespace
+
+TEST_CASE("the gradient of distillation is that of its loss", "[distillation]") {
+  Resources resources(1);
+  EncoderCache<double> cache;
+  const Encoder<double> teacher = teacher_encoder();
+  const TokenBatch tokens = TokenBatch::from_sequences(texts);
+  const Matrix<double> goal = teacher(tokens, resources.execution);
+  const Encoder<double> student = to_linformer(teacher, {.projected_length = 4});
+  const DistillationConfig config{.hidden_states = 0.7, .embeddings = 1.3};
+  Encoder<double> gradient = zero_gradient(student);
+  const LossSum sum =
+      distillation_gradient<double>(student, goal, tokens, config, {}, 2.0, cache, gradient, resources.execution);
+  const Matrix<double> out = student(tokens, resources.execution);
+  CHECK(sum.weight == 16);
+  CHECK(std::abs(sum.loss - loss_of(out, goal, tokens.layout, config)) < 1e-12 * sum.loss);
+  const auto function = [&](const Encoder<double>& at) {
+    return 2 * loss_of(at(tokens, resources.execution), goal, tokens.layout, config);
+  };
+  const GradientCheck check = check_gradient(student, function, gradient, {.samples = 12});
+  CAPTURE(check.worst.front().name, check.worst.front().analytic, check.worst.front().numeric);
+  CHECK(check.passed());
+}
+
+TEST_CASE("a student that is its teacher has nothing to learn", "[distillation]") {
+  Resources resources(1);
+  EncoderCache<double> cache;
+  const Encoder<double> teacher = teacher_encoder();
+  const TokenBatch tokens = TokenBatch::from_sequences(texts);
+  const Matrix<double> goal = teacher(tokens, resources.execution);
+  Encoder<double> gradient = zero_gradient(teacher);
+  const LossSum sum = distillation_gradient<double>(teacher, goal, tokens, {.hidden_states = 1, .embeddings = 1}, {},
+                                                    1.0, cache, gradient, resources.execution);
+  CHECK(std::abs(sum.loss) < 1e-14);
+  double largest = 0;
+  gradient.for_each_parameter([&](const std::string&, Shape, std::span<const double> values) {
+    for (const double value : values) largest = std::max(largest, std::abs(value));
+  });
+  CHECK(largest < 1e-12);  // a cosine's rounding, through two layers of weights about 1
+}
+
+TEST_CASE("healing trains E and F alone, and brings a student closer", "[distillation]") {
+  Resources resources(1);
+  EncoderCache<double> cache;
+  const Encoder<double> teacher = teacher_encoder();
+  const TokenBatch tokens = TokenBatch::from_sequences(texts);
+  const Matrix<double> goal = teacher(tokens, resources.execution);
+  const Encoder<double> start = to_linformer(teacher, {.projected_length = 4});
+  StudentEncoder<double> student(start, TrainedPart::projections);
+  Trainer<double, StudentEncoder<double>> trainer(student, {.schedule = {.peak = 0.01, .total_steps = 60}});
+  std::vector<double> losses;
+  for (int step = 0; step < 60; ++step) {
+    const TrainingStep done = trainer.step(
+        student, 1,
+        [&](Index, StudentEncoder<double>& gradient) {
+          return distillation_gradient<double>(student, goal, tokens, {}, {}, 1.0, cache, gradient,
+                                               resources.execution);
+        },
+        resources.pool);
+    losses.push_back(done.loss.mean());
+  }
+  CHECK(losses.back() < 0.7 * losses.front());
+  std::vector<double> before, after;
+  std::vector<std::string> changed;
+  start.for_each_parameter([&](const std::string&, Shape, std::span<const double> values) {
+    before.insert(before.end(), values.begin(), values.end());
+  });
+  std::size_t at = 0;
+  const Encoder<double>& whole = student;
+  whole.for_each_parameter([&](const std::string& name, Shape, std::span<const double> values) {
+    if (!std::equal(values.begin(), values.end(), before.begin() + static_cast<std::ptrdiff_t>(at))) {
+      changed.push_back(name);
+    }
+    at += values.size();
+  });
+  CHECK(changed == std::vector<std::string>{"projections.0.weight", "projections.1.weight"});
+}

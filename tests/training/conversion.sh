@@ -1,0 +1,55 @@
+#!/usr/bin/env bash
+# A softmax model becomes a Linformer, is healed, and embeds texts: convert, distill and embed, as the README shows them.
+set -euo pipefail
+pretrain=$1/pretrain convert=$1/convert distill=$1/distill embed=$1/embed source=$2 folder=$3
+rm -rf "$folder" && mkdir -p "$folder"
+"$pretrain" "$source/LICENSE" --mechanism softmax --steps 20 --warmup 2 --length 64 --batch 8 --learning-rate 1e-2 \
+  --output "$folder/softmax"
+grep -v '^$' "$source/LICENSE" >"$folder/texts.txt"
+
+last() { # last <what> <folder>: of the last layer
+  awk -v what="\"$1\":" '$1 == what { sub(",", "", $2); value = $2 } END { print value == "" ? "none" : value + 0 }' "$2/conversion.json"
+}
+# With windows of one token nothing is lost, whatever a text's length.
+"$convert" "$folder/softmax" "$folder/texts.txt" --projection mean_pooling --projected-length 64 --output "$folder/same"
+last relative_error "$folder/same" | awk '{ exit !($1 < 1e-5) }'
+"$embed" "$folder/softmax" "$folder/texts.txt" --batch 1 >"$folder/softmax.jsonl"
+"$embed" "$folder/same" "$folder/texts.txt" --threads 2 >"$folder/same.jsonl"
+[ "$(wc -l <"$folder/softmax.jsonl")" = "$(wc -l <"$folder/texts.txt")" ]
+paste -d '\n' "$folder/softmax.jsonl" "$folder/same.jsonl" | sed 's/[^[]*\[//; s/].*//' | awk -F, '
+  NR % 2 { for (i = 1; i <= 64; ++i) a[i] = $i; next }
+  { product = 0; for (i = 1; i <= 64; ++i) product += a[i] * $i; if (!(product > 0.9999 && product < 1.0001)) exit 1 }'
+
+# Fewer rows cost something, of which healing takes a part away; the same command goes on where it was.
+"$convert" "$folder/softmax" "$folder/texts.txt" --projected-length 8 --output "$folder/linformer" | tee "$folder/convert.txt"
+grep -q "embeddings *1.0000 *0.0000" "$folder/convert.txt"
+last relative_error "$folder/linformer" | awk '{ exit !($1 > 1e-4) }'
+for _ in 1 2; do
+  "$distill" "$folder/softmax" "$folder/linformer" "$folder/texts.txt" --validation 4 --steps 20 --batch 8 --warmup 2 \
+    --learning-rate 1e-2 --evaluate-every 10 --output "$folder/healed" | tee "$folder/distill.txt"
+  [ -e "$folder/first.txt" ] || cp "$folder/distill.txt" "$folder/first.txt"
+done
+grep -q "Goes on at step 20" "$folder/distill.txt"
+before=$(sed -n 's/.*before: cosine of outputs \([0-9.]*\),.*/\1/p' "$folder/first.txt")
+awk -v before="$before" -F'"state_cosine":' 'NF > 1 { sub(",.*", "", $2); after = $2 }
+  END { exit !(before > 0 && after > before) }' "$folder/healed/log.jsonl"
+[ "$(grep -c embedding_cosine "$folder/healed/log.jsonl")" = 2 ]
+"$embed" "$folder/healed" "$folder/texts.txt" --numpy "$folder/healed.npy" --bf16
+[ "$(wc -c <"$folder/healed.npy")" = $((128 + 4 * 64 * $(wc -l <"$folder/texts.txt"))) ]
+"$distill" "$folder/softmax" "$folder/linformer" "$folder/texts.txt" --validation 4 --steps 2 --warmup 1 --batch 8 --train all \
+  --output "$folder/healed_all"
+
+refuse() { # refuse <pattern> <program> <arguments>
+  if "${@:2}" >"$folder/refused.txt" 2>&1; then
+    echo "accepted: ${*:2}" && exit 1
+  fi
+  grep -q "$1" "$folder/refused.txt" || { cat "$folder/refused.txt" && exit 1; }
+}
+refuse "expected one of softmax attention, got a Linformer" "$convert" "$folder/linformer" --output "$folder/refused"
+refuse "projected_length: expected between 1 and sequence_length 64, got 65" "$convert" "$folder/softmax" \
+  --projected-length 65 --output "$folder/refused"
+refuse "expected a Linformer with learned projections" "$distill" "$folder/softmax" "$folder/same" "$folder/texts.txt" \
+  --validation 4 --output "$folder/refused"
+refuse "more than 500 texts" "$distill" "$folder/softmax" "$folder/linformer" "$folder/texts.txt" --validation 500 \
+  --output "$folder/refused"
+[ ! -e "$folder/refused" ]
