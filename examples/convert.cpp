@@ -1,13 +1,12 @@
 // Turns a model of softmax attention, of this library or a BERT, RoBERTa or XLM-RoBERTa of Hugging Face's, into a
 // Linformer of any n, k and sharing mode, and tells what that costs, layer by layer, on texts that it is given.
 #include "support/any_tokenizer.hpp"
+#include "support/encoder_calls.hpp"
 #include "support/encoder_choice.hpp"
 #include "support/model_folder.hpp"
-#include "support/model_loading.hpp"
 #include "support/text_lines.hpp"
 
 #include <linformer/pretrained/conversion.hpp>
-#include <linformer/pretrained/conversion_cost.hpp>
 
 #include <CLI/CLI.hpp>
 

@@ -1,13 +1,11 @@
 // Heals a Linformer that convert made: trains it on unlabelled texts until its output matches that of the model it was
 // made from, which runs beside it. Ctrl-C saves; the same command goes on where the run was, bit for bit.
 #include "support/any_tokenizer.hpp"
+#include "support/encoder_calls.hpp"
 #include "support/model_folder.hpp"
-#include "support/model_loading.hpp"
 #include "support/text_lines.hpp"
 #include "support/training_options.hpp"
 
-#include <linformer/pretrained/conversion_cost.hpp>
-#include <linformer/pretrained/distillation.hpp>
 #include <linformer/train/sample_order.hpp>
 
 namespace {
@@ -82,7 +80,7 @@ class DistillationTask {
 
   LossSum accumulate(Index i, Model& gradient) {
     const TokenBatch& tokens = batches_[static_cast<std::size_t>(i)];
-    const Matrix<float> goal = teacher_(tokens, execution_);
+    const Matrix<float> goal = hidden_states(teacher_, tokens, execution_);
     return distillation_gradient<float>(student_, goal, tokens,
                                         {.hidden_states = options_.hidden_states, .embeddings = options_.embeddings},
                                         {.recompute = options_.recompute}, 1.0, cache_, gradient, execution_);
@@ -94,8 +92,9 @@ class DistillationTask {
     for (const auto& sequence : validation_) {
       const TokenBatch tokens = TokenBatch::from_sequences(std::span(&sequence, 1));
       const auto count = static_cast<double>(tokens.layout.rows());
-      states +=
-          count * detail::layer_difference<float>(teacher_(tokens, execution_), student_(tokens, execution_)).cosine;
+      states += count * detail::layer_difference<float>(hidden_states(teacher_, tokens, execution_),
+                                                        hidden_states(student_, tokens, execution_))
+                            .cosine;
       embeddings +=
           static_cast<double>(sentence_embeddings(teacher_, tokens, execution_)
                                   .row(0)

@@ -1,13 +1,12 @@
 // Embeds texts, a line each, from files or stdin: the mean of the encoder's output over a text's tokens, of length 1,
 // so that products are cosines. One JSON object a line, or a NumPy file.
 #include "support/any_tokenizer.hpp"
-#include "support/model_loading.hpp"
+#include "support/encoder_calls.hpp"
 #include "support/numpy_file.hpp"
 #include "support/progress.hpp"
 
-#include <linformer/model/sentence_embeddings.hpp>
-
 #include <CLI/CLI.hpp>
+#include <nlohmann/json.hpp>
 
 #include <cstdio>
 #include <iostream>

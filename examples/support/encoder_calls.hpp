@@ -1,0 +1,30 @@
+#pragma once
+
+#include <linformer/model/sentence_embeddings.hpp>
+#include <linformer/pretrained/conversion_cost.hpp>
+#include <linformer/pretrained/distillation.hpp>
+
+#include <string>
+#include <vector>
+
+// What several programs do with an encoder, compiled once.
+
+/// The encoder of a folder: of a model of this library, whatever head it has, or of a BERT, RoBERTa or XLM-RoBERTa of
+/// Hugging Face's; what of the latter is left aside is told on stderr.
+linformer::Encoder<float> load_encoder(const std::string& folder);
+
+/// The last layer's output for each token.
+linformer::Matrix<float> hidden_states(const linformer::Encoder<float>& encoder, const linformer::TokenBatch& tokens,
+                                       const linformer::Execution& execution);
+
+extern template linformer::Matrix<float> linformer::sentence_embeddings<float, linformer::Trainable>(
+    const linformer::Encoder<float>&, const linformer::TokenBatch&, const linformer::Execution&);
+extern template linformer::Matrix<float> linformer::sentence_embeddings<float, linformer::Frozen>(
+    const linformer::FrozenEncoder<float>&, const linformer::TokenBatch&, const linformer::Execution&);
+extern template std::vector<linformer::LayerDifference> linformer::layer_differences<float>(
+    const linformer::Encoder<float>&, const linformer::Encoder<float>&, const linformer::TokenBatch&,
+    const linformer::Execution&);
+extern template linformer::LossSum linformer::distillation_gradient<float>(
+    const linformer::Encoder<float>&, const linformer::ConstMatrixRef<float>&, const linformer::TokenBatch&,
+    const linformer::DistillationConfig&, const linformer::EncoderOptions&, double, linformer::EncoderCache<float>&,
+    linformer::Encoder<float>&, const linformer::Execution&);
