@@ -80,9 +80,25 @@ def main():
               [[each["label"], *(f"{each[what]:.3f}" for what in ("precision", "recall", "f1")), f"{each['rows']:,}",
                 *(f"{count:,}" for count in counts)] for each, counts in zip(score["classes"], score["confusion"])])
 
+    conversions = {path.parent.name: read_json(path) for path in sorted(arguments.folder.glob("minilm/*/conversion.json"))
+                   if "cost" in read_json(path)}
+    if conversions:
+        print("### MiniLM converted: cosine to the original, layer by layer\n")
+        layers = [layer["layer"] for layer in next(iter(conversions.values()))["cost"]["layers"]]
+        table(["start", *layers], [[name, *(f"{layer['cosine']:.3f}" for layer in each["cost"]["layers"])]
+                                   for name, each in conversions.items()])
+    healing = {}
+    for path in sorted(arguments.folder.glob("minilm/*/log.jsonl")):
+        lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        healing[path.parent.name] = [line for line in lines if "embedding_cosine" in line]
+        table(["healed, step", *(f"{line['step']:,}" for line in healing[path.parent.name])],
+              [["cosine of outputs", *(f"{line['state_cosine']:.3f}" for line in healing[path.parent.name])],
+               ["cosine of embeddings", *(f"{line['embedding_cosine']:.3f}" for line in healing[path.parent.name])]])
+
     if arguments.json:
         arguments.json.parent.mkdir(parents=True, exist_ok=True)
-        arguments.json.write_text(json.dumps({"ablation": cells, "pretraining": runs, "finetuning": scores}, indent=1) + "\n",
+        arguments.json.write_text(json.dumps({"ablation": cells, "pretraining": runs, "finetuning": scores,
+                                              "conversion": conversions, "healing": healing}, indent=1) + "\n",
                                   encoding="utf-8")
 
 

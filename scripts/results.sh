@@ -1,19 +1,19 @@
 #!/usr/bin/env bash
 # The runs behind docs/results.md: scripts/results.sh [STAGE…]. Each goes on where it was interrupted, and what is done
-# is not done again. Stages: wikitext reviews sst2 imdb davidson qqp qnli listops (all without an argument). Needs the
-# data that docs/results.md names, in the folder LINFORMER_DATA. Results lie in build/results. THREADS (2) changes no
+# is not done again. Stages: wikitext reviews sst2 imdb davidson qqp qnli listops minilm (all without an argument). Needs
+# the data that docs/results.md names, in the folder LINFORMER_DATA. Results lie in build/results. THREADS (2) changes no
 # bit of them.
 . "$(dirname "$0")/common.sh"
 
 if [ "${1:-}" = --help ]; then usage && exit; fi
 data=${LINFORMER_DATA:?names the folder of the data}
 stages=("$@")
-[ $# -gt 0 ] || stages=(wikitext reviews sst2 imdb davidson qqp qnli listops)
+[ $# -gt 0 ] || stages=(wikitext reviews sst2 imdb davidson qqp qnli listops minilm)
 folder=build/results
 programs=build/release/examples
 scripts/install_dependencies.sh build test plots
 cmake --preset release >/dev/null
-cmake --build --preset release --parallel "$jobs" --target ablation pretrain finetune listops
+cmake --build --preset release --parallel "$jobs" --target ablation convert distill finetune listops pretrain
 mkdir -p "$folder"
 
 reviews=$folder/imdb-data/data/aclImdb # a fifth of the official training split stands in val/
@@ -96,6 +96,18 @@ for stage in "${stages[@]}"; do
           --min-length 10 --max-length 128 --max-depth 5 --max-arguments 5 --trees 15000 --validation-trees 1000 \
           --test-trees 2000 --batch 64 --epochs 4 --learning-rate 1e-3 --threads "${THREADS:-2}" --output "$output"
       done
+      ;;
+    minilm) # a pretrained encoder converted and healed on the texts of SST-2
+      scripts/fetch_minilm.sh build/minilm
+      mkdir -p "$folder/minilm"
+      tail -n +2 "$data/sst2/train.tsv" | cut -f1 >"$folder/minilm/texts.txt"
+      for start in mean_pooling gaussian; do
+        "$programs/convert" build/minilm "$folder/minilm/texts.txt" --length 64 --projected-length 32 --start "$start" \
+          --texts 512 --threads "${THREADS:-2}" --output "$folder/minilm/$start"
+      done
+      "$programs/distill" build/minilm "$folder/minilm/mean_pooling" "$folder/minilm/texts.txt" --train all --steps 400 \
+        --batch 64 --learning-rate 2e-4 --warmup 40 --validation 256 --evaluate-every 100 --threads "${THREADS:-2}" \
+        --output "$folder/minilm/healed"
       ;;
     *) echo "results.sh: unknown stage $stage" >&2 && exit 2 ;;
   esac

@@ -67,7 +67,7 @@ class Checkpoint {
     std::map<std::string, const SafetensorsFile*> files;
     for (const auto& [tensor, file] : map->items()) {
       if (!file.is_string()) fail(tensor, "the name of a file", file.dump());
-      const std::string& name = file.get_ref<const std::string&>();
+      const auto& name = file.get_ref<const std::string&>();
       // What lies elsewhere is none of this checkpoint's, whatever its index says.
       if (name.empty() || std::filesystem::path(name).filename() != name || name == "..") {
         fail(tensor, "the name of a file in the same folder", file.dump());
