@@ -173,6 +173,7 @@ def plot_ablation(cells, title, matplotlib, pyplot, directory, name):
     steps_axis(curves, matplotlib)
     prepare(ends, "Perplexity at the end, each seed and their mean")
     ends.set_xlabel("perplexity")
+    ends.locator_params(axis="x", nbins=5)
     ends.set_yticks(range(len(rows)), [label for label, _ in rows])
     for tick, i in zip(ends.get_yticklabels(), range(len(rows))):
         tick.set_color(COLOURS[i % len(COLOURS)])

@@ -150,7 +150,7 @@ class ByteLevelBpeTokenizer {
       };
       const TokenId left_id = find(left), right_id = find(right);
       if (!model.merges.add(left_id, right_id, rank, find(left + right))) {
-        fail("every merge once", "'" + left + " " + right + "' again");
+        fail("every merge once", std::string("'").append(left).append(" ").append(right).append("' again"));
       }
       ++rank;
     }

@@ -34,7 +34,7 @@ class PretrainedTokenizer {
   [[nodiscard]] Index vocabulary_size() const {
     return std::visit([](const auto& each) { return each.vocabulary_size(); }, tokenizer_);
   }
-  [[nodiscard]] const SpecialTokens& special_tokens() const noexcept {
+  [[nodiscard]] const SpecialTokens& special_tokens() const {
     return std::visit([](const auto& each) -> const SpecialTokens& { return each.special_tokens(); }, tokenizer_);
   }
 

@@ -48,7 +48,9 @@ class TokenizerJsonReader {
 
   static void require_off(const JsonValue& field) {
     const nlohmann::json& value = field.json();
-    const bool off = value.is_null() || value == false || value == "" || (value.is_number() && value == 0);
+    const bool off = value.is_null() || value == false ||
+                     (value.is_string() && value.get_ref<const std::string&>().empty()) ||
+                     (value.is_number() && value == 0);
     if (!off) refuse(field, "nothing");
   }
 
@@ -108,7 +110,7 @@ class TokenizerJsonReader {
   }
 
   /// A pair [name, id].
-  std::string named(const JsonValue& part) const {
+  [[nodiscard]] std::string named(const JsonValue& part) const {
     const std::vector<JsonValue> pair = part.elements();
     if (pair.size() != 2) part.fail("a token and its id");
     require_known(part, pair[0].text(), pair[1].id());
