@@ -3,7 +3,6 @@
 #include <linformer/model/masked_language_model.hpp>
 #include <linformer/model/sequence_classifier.hpp>
 
-#include <algorithm>
 #include <map>
 
 namespace linformer::inline LINFORMER_ABI {
@@ -80,9 +79,7 @@ void copy_weights(const Model& from, Model& to) {
   to.for_each_parameter([&](const std::string& name, Shape, auto values) {
     if (name.starts_with("projections")) return;
     const Values source = sources.at(name);
-    for (std::size_t first = 0; first < values.size(); first += source.size()) {
-      std::copy_n(source.begin(), std::min(source.size(), values.size() - first), values.begin() + first);
-    }
+    for (std::size_t i = 0; i < values.size(); ++i) values[i] = source[i % source.size()];
   });
 }
 
