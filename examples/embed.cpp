@@ -107,7 +107,7 @@ int main(int argc, char** argv) {
   Options options;
   CLI::App app(
       "Embeds texts, a line each: the mean over a text's tokens, of length 1. The model is a folder of this library's "
-      "or of a BERT, RoBERTa or XLM-RoBERTa of Hugging Face's.");
+      "or of a BERT or RoBERTa of Hugging Face's.");
   app.option_defaults()->always_capture_default();
   app.add_option("model", options.model, "folder")->required()->check(CLI::ExistingDirectory);
   app.add_option("files", options.files, "texts; none: stdin")->check(CLI::ExistingFile);
