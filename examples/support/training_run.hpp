@@ -91,7 +91,13 @@ class TrainingRun {
         version.take(static_cast<std::uint64_t>(number));
       }
     });
-    require_agreement("settings and data", [&](linformer::Fingerprint& settings) { settings.take(settings_); });
+    require_agreement("settings and data", [&](linformer::Fingerprint& settings) {
+      settings.take(settings_);
+      for (const std::int64_t each : {config_.steps, config_.save_every, config_.evaluate_every}) {
+        settings.take(static_cast<std::uint64_t>(each));
+      }
+      settings.take(static_cast<std::uint64_t>(config_.trainer.shard_optimizer));
+    });
     std::filesystem::create_directories(config_.folder);
     if (std::filesystem::exists(state())) {
       const auto file = linformer::SafetensorsFile::open(state());

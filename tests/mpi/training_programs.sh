@@ -2,19 +2,16 @@
 # pretrain and finetune in several processes: they learn what one process learns; a process that is killed (-9) ends all
 # in time, and the run goes on, in any number of processes; a full disk and processes that disagree are told.
 set -euo pipefail
-pretrain=$1/pretrain finetune=$1/finetune source=$2 folder=$3 mpirun=$4 kills=${5:-3}
+finetune=$1/finetune source=$2 folder=$3 mpirun=$4 kills=${5:-3}
 export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_MCA_rmaps_base_oversubscribe=1 \
   OMPI_MCA_hwloc_base_binding_policy=none OMPI_MCA_mpi_yield_when_idle=1 OMPI_MCA_btl_vader_single_copy_mechanism=none
 rm -rf "$folder" && mkdir -p "$folder"
 
 steps=40
-arguments() { # arguments <output>
-  echo "$source/LICENSE $source/CONTRIBUTING.md --steps $steps --length 64 --projected-length 16 --batch 6 --warmup 5" \
-    "--layers 2 --width 32 --heads 2 --save-every 7 --threads 1 --output $1"
-}
+pretrain=("$1/pretrain" "$source/LICENSE" "$source/CONTRIBUTING.md" --steps $steps --length 64 --projected-length 16
+  --batch 6 --warmup 5 --layers 2 --width 32 --heads 2 --save-every 7 --threads 1)
 run() { # run <processes> <output> <more options>…
-  # shellcheck disable=SC2046
-  "$mpirun" -n "$1" "$pretrain" $(arguments "$folder/$2") "${@:3}" >>"$folder/$2.txt" 2>&1
+  "$mpirun" -n "$1" "${pretrain[@]}" --output "$folder/$2" "${@:3}" >>"$folder/$2.txt" 2>&1 || fail "$2 fails" "$2"
 }
 fail() { # fail <message> <output>
   echo "$1" && cat "$folder/$2.txt" && exit 1
@@ -26,40 +23,56 @@ same_losses() { # but for rounding of some 50 losses and 1e4 gradients in float,
     awk '{ if (($1 - $2) ^ 2 > (1e-3 * $2) ^ 2 || $2 <= 0) { print; exit 1 } }' || fail "$1 and $2 differ" "$1"
 }
 
-# shellcheck disable=SC2046
-"$pretrain" $(arguments "$folder/one") >"$folder/one.txt" 2>&1 || fail "one process fails" one
-run 3 three && same_losses three one
-run 2 sharded --shard-optimizer --micro-batches 2 && same_losses sharded one
-run 4 four && run 4 again && cmp "$folder/four/model.safetensors" "$folder/again/model.safetensors"
-grep -c "parameters," "$folder/four.txt" | grep -qx 1 || fail "not one process alone speaks" four
+"${pretrain[@]}" --output "$folder/one" >"$folder/one.txt" 2>&1 || fail "one process fails" one
+run 3 three
+same_losses three one
+run 2 sharded --shard-optimizer --micro-batches 2
+same_losses sharded one
+run 4 four
+run 4 again
+cmp "$folder/four/model.safetensors" "$folder/again/model.safetensors"
+[ "$(grep -c "parameters," "$folder/four.txt")" -eq 1 ] || fail "not one process alone speaks" four
 
 # A process killed at any moment: all end in time, mpirun names it, and in the end nothing of it is seen.
-for attempt in $(seq 1 $((10 * kills))); do
-  [ "$kills" -gt 0 ] || break
+run_to_be_killed() {
+  # shellcheck disable=SC2016
+  "$mpirun" -n 4 sh -c 'echo $$ >>"$0"; exec "$@"' "$folder/pids" "${pretrain[@]}" --output "$folder/killed" \
+    >"$folder/killed.txt" 2>&1
+}
+lines() { if [ -e "$folder/killed/log.jsonl" ]; then wc -l <"$folder/killed/log.jsonl"; else echo 0; fi; }
+killed=0
+for _ in $(seq 1 $((3 * kills))); do
+  [ $killed -lt "$kills" ] || break
   [ ! -e "$folder/killed/model.safetensors" ] || rm -r "$folder/killed"  # another run
-  run 4 killed &
+  : >"$folder/pids"
+  run_to_be_killed &
   launcher=$!
-  sleep "$(awk -v seed="$RANDOM" 'BEGIN { srand(seed); printf "%.2f", 0.3 + 3 * rand() }')"
-  mapfile -t ranks < <(pgrep -x -P "$(pgrep -P $launcher -x "$(basename "$mpirun")" || echo $launcher)" pretrain)
-  if [ ${#ranks[@]} -gt 0 ] && kill -9 "${ranks[RANDOM % ${#ranks[@]}]}" 2>/dev/null; then
-    for _ in $(seq 1 300); do kill -0 $launcher 2>/dev/null && sleep 0.1 || break; done
-    kill -0 $launcher 2>/dev/null && fail "not ended in 30 seconds" killed
-    wait $launcher && fail "a killed process went unnoticed" killed
-    grep -q "rank [0-9]* with PID .*signal 9" "$folder/killed.txt" || fail "the killed process is not named" killed
-    mv "$folder/killed.txt" "$folder/killed_$kills.txt"
-    kills=$((kills - 1))
-  fi
-  wait $launcher || true
+  until [ "$(wc -l <"$folder/pids")" -eq 4 ] || ! kill -0 $launcher 2>/dev/null; do sleep 0.02; done
+  moment=$((RANDOM % steps))  # at which step; a run that goes on beyond it dies at its start
+  until [ "$(lines)" -ge $moment ] || ! kill -0 $launcher 2>/dev/null; do sleep 0.02; done
+  sleep "0.$((RANDOM % 5))"
+  mapfile -t ranks <"$folder/pids"
+  kill -9 "${ranks[RANDOM % 4]}" 2>/dev/null || { wait $launcher && continue; }  # it had come to its end
+  for _ in $(seq 1 300); do
+    kill -0 $launcher 2>/dev/null || break
+    sleep 0.1
+  done
+  if kill -0 $launcher 2>/dev/null; then fail "not ended in 30 seconds" killed; fi
+  if wait $launcher; then fail "a killed process went unnoticed" killed; fi
+  grep -q "rank [0-9] with PID .*signal 9" "$folder/killed.txt" || fail "the killed process is not named" killed
+  killed=$((killed + 1))
 done
-[ "$kills" -eq 0 ] || fail "no process could be killed" killed
-cp -r "$folder/killed" "$folder/fewer"
-run 4 killed && cmp "$folder/killed/model.safetensors" "$folder/four/model.safetensors"
-[ -e "$folder/fewer/model.safetensors" ] || run 2 fewer
+echo "$killed killed"
+[ $killed -eq "$kills" ] || fail "they could not be killed" killed
+mkdir -p "$folder/killed" && cp -r "$folder/killed" "$folder/fewer"
+run_to_be_killed || fail "it does not go on" killed
+cmp "$folder/killed/model.safetensors" "$folder/four/model.safetensors"
+run 2 fewer
 same_losses fewer one
 
 # Two programs that were told different things.
-if "$mpirun" -n 1 "$pretrain" $(arguments "$folder/different") : \
-  -n 1 "$pretrain" $(arguments "$folder/different") --seed 2 >"$folder/different.txt" 2>&1; then
+if "$mpirun" -n 1 "${pretrain[@]}" --output "$folder/different" : \
+  -n 1 "${pretrain[@]}" --output "$folder/different" --seed 2 >"$folder/different.txt" 2>&1; then
   fail "different seeds went unnoticed" different
 fi
 grep -q "settings and data: expected the same in all 2 processes, got another than rank 0's in rank 1" \
@@ -73,8 +86,8 @@ ulimit -f 64
 exec "$@"
 SCRIPT
 chmod +x "$folder/on_full_disk"
-if OMPI_MCA_btl=self,tcp timeout 60 "$mpirun" -n 1 "$folder/on_full_disk" "$pretrain" $(arguments "$folder/full") : \
-  -n 1 "$pretrain" $(arguments "$folder/full") >"$folder/full.txt" 2>&1; then
+if OMPI_MCA_btl=self,tcp timeout 60 "$mpirun" -n 1 "$folder/on_full_disk" "${pretrain[@]}" --output "$folder/full" : \
+  -n 1 "${pretrain[@]}" --output "$folder/full" >"$folder/full.txt" 2>&1; then
   fail "a full disk went unnoticed" full
 fi
 grep -q "rank 0: .*training.safetensors.*File too large" "$folder/full.txt" || fail "the full disk is not told" full
