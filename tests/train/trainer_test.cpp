@@ -171,7 +171,7 @@ LossSum approach(Index sample, const TwoParameters<double>& model, TwoParameters
   return sum;
 }
 
-TwoParameters<double> zeros() { return {Matrix<double>::Zero(2, 3), Vector<double>::Zero(2)}; }
+TwoParameters<double> all_zero() { return {Matrix<double>::Zero(2, 3), Vector<double>::Zero(2)}; }
 
 std::vector<double> values_in(const auto& module) {
   std::vector<double> values;
@@ -213,7 +213,7 @@ void take_approach_steps(int steps, W& world, TwoParameters<double>& model,
 
 TEST_CASE("any number of processes takes one's steps, and goes on from what another number saved", "[trainer]") {
   SingleProcess alone;
-  TwoParameters<double> expected = zeros();
+  TwoParameters<double> expected = all_zero();
   Trainer<double, TwoParameters<double>> one(expected, approach_config(false));
   take_approach_steps(3, alone, expected, one);
   TwoParameters<double> saved_model = expected;
@@ -235,7 +235,7 @@ TEST_CASE("any number of processes takes one's steps, and goes on from what anot
         CHECK(largest_difference(values_in(optimizer), values_in(one.optimizer())) < 1e-13);
       });
     };
-    TwoParameters<double> model = zeros();
+    TwoParameters<double> model = all_zero();
     Trainer<double, TwoParameters<double>, ThreadWorld> trainer(model, approach_config(sharded), world);
     take_approach_steps(6, world, model, trainer);
     check(model, trainer);
@@ -252,7 +252,7 @@ TEST_CASE("a gradient that is not finite in one process is an error in all", "[t
   const bool sharded = GENERATE(false, true);
   int told = 0;
   run_ranks(3, [&](ThreadWorld world) {
-    TwoParameters<double> model = zeros();
+    TwoParameters<double> model = all_zero();
     Trainer<double, TwoParameters<double>, ThreadWorld> trainer(model, approach_config(sharded), world);
     ThreadPool pool(1);
     try {
@@ -267,7 +267,7 @@ TEST_CASE("a gradient that is not finite in one process is an error in all", "[t
       if (error.code() == ErrorCode::not_finite) ++told;
     }
     CHECK(trainer.steps() == 0);
-    CHECK(values_in(model) == values_in(zeros()));
+    CHECK(values_in(model) == values_in(all_zero()));
   });
   CHECK(told == 3);
 }
