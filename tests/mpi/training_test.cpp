@@ -4,6 +4,7 @@
 #include <linformer/train/trainer.hpp>
 #include <linformer/train/training_file.hpp>
 
+#include "support/catch.hpp"
 #include "support/resources.hpp"
 
 #include <cstdio>
