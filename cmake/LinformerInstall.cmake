@@ -15,6 +15,7 @@ configure_package_config_file("${PROJECT_SOURCE_DIR}/cmake/linformerConfig.cmake
 write_basic_package_version_file(linformerConfigVersion.cmake COMPATIBILITY SameMinorVersion ARCH_INDEPENDENT)
 install(FILES "${CMAKE_CURRENT_BINARY_DIR}/linformerConfig.cmake" "${CMAKE_CURRENT_BINARY_DIR}/linformerConfigVersion.cmake"
   "${PROJECT_SOURCE_DIR}/cmake/LinformerSentencePiece.cmake" "${PROJECT_SOURCE_DIR}/cmake/LinformerTokenizers.cmake"
+  "${PROJECT_SOURCE_DIR}/cmake/LinformerMpi.cmake"
   DESTINATION ${package_dir})
 
 # The prefix is given relative to the file, so that the installed tree can be moved.

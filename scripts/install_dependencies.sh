@@ -43,6 +43,8 @@ for task in "${tasks[@]}"; do
       need nlohmann-json3-dev cmake_finds nlohmann_json
       need libsentencepiece-dev cxx_finds sentencepiece_trainer.h
       need libutf8proc-dev cxx_finds utf8proc.h
+      need libopenmpi-dev any_of mpicxx mpic++
+      need openmpi-bin any_of mpirun
       ;;
     bench) need libbenchmark-dev cmake_finds benchmark ;;
     references) # other libraries' products, measured beside ours
@@ -96,8 +98,8 @@ if [ -z "$reason" ]; then
 fi
 
 # The same packages under the names of other package managers.
-fedora() { sed 's/\bg++/gcc-c++/; s/libeigen3-dev/eigen3-devel/; s/\bcatch2\b/catch-devel/; s/libbenchmark-dev/google-benchmark-devel/; s/libcli11-dev/cli11-devel/; s/nlohmann-json3-dev/json-devel/; s/libsentencepiece-dev/sentencepiece-devel/; s/libutf8proc-dev/utf8proc-devel/; s/libopenblas-dev/openblas-devel/; s/libdnnl-dev/onednn-devel/; s/clang-format clang-tidy/clang-tools-extra/'; }
-homebrew() { sed 's/\bg++/gcc/; s/ninja-build/ninja/; s/libeigen3-dev/eigen/; s/libbenchmark-dev/google-benchmark/; s/libcli11-dev/cli11/; s/nlohmann-json3-dev/nlohmann-json/; s/libsentencepiece-dev/sentencepiece/; s/libutf8proc-dev/utf8proc/; s/libopenblas-dev/openblas/; s/libdnnl-dev/onednn/; s/clang-format clang-tidy/llvm/; s/python3-matplotlib/python-matplotlib/'; }
+fedora() { sed 's/\bg++/gcc-c++/; s/libeigen3-dev/eigen3-devel/; s/\bcatch2\b/catch-devel/; s/libbenchmark-dev/google-benchmark-devel/; s/libcli11-dev/cli11-devel/; s/nlohmann-json3-dev/json-devel/; s/libsentencepiece-dev/sentencepiece-devel/; s/libutf8proc-dev/utf8proc-devel/; s/libopenmpi-dev/openmpi-devel/; s/openmpi-bin/openmpi/; s/libopenblas-dev/openblas-devel/; s/libdnnl-dev/onednn-devel/; s/clang-format clang-tidy/clang-tools-extra/'; }
+homebrew() { sed 's/\bg++/gcc/; s/ninja-build/ninja/; s/libeigen3-dev/eigen/; s/libbenchmark-dev/google-benchmark/; s/libcli11-dev/cli11/; s/nlohmann-json3-dev/nlohmann-json/; s/libsentencepiece-dev/sentencepiece/; s/libutf8proc-dev/utf8proc/; s/libopenmpi-dev/open-mpi/; s/openmpi-bin/open-mpi/; s/libopenblas-dev/openblas/; s/libdnnl-dev/onednn/; s/clang-format clang-tidy/llvm/; s/python3-matplotlib/python-matplotlib/'; }
 cat >&2 <<MESSAGE
 
 Cannot install them: $reason. Please install them yourself and start again:

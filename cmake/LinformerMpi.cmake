@@ -1,0 +1,16 @@
+# Target linformer::mpi where MPI is there: linformer, and what linformer/mpi.hpp needs besides. The installed package
+# uses this file too. MPI's C++ bindings, which are gone from its standard, are not asked for.
+function(linformer_find_mpi)
+  if(TARGET linformer::mpi)
+    return()
+  endif()
+  set(MPI_CXX_SKIP_MPICXX TRUE)
+  find_package(MPI QUIET COMPONENTS CXX)
+  if(NOT MPI_CXX_FOUND)
+    message(STATUS "linformer: MPI not found, linformer::mpi is left out (libopenmpi-dev openmpi-bin)")
+    return()
+  endif()
+  set_target_properties(MPI::MPI_CXX PROPERTIES IMPORTED_GLOBAL TRUE)
+  add_library(linformer::mpi INTERFACE IMPORTED GLOBAL)
+  target_link_libraries(linformer::mpi INTERFACE linformer::linformer MPI::MPI_CXX)
+endfunction()
