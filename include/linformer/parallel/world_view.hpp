@@ -9,7 +9,8 @@ namespace linformer::inline LINFORMER_ABI {
 class WorldView {
  public:
   WorldView() = default;
-  template <World W>
+  template <class W>
+  requires(!std::same_as<W, WorldView> && World<W>)
   WorldView(W& world)  // NOLINT(google-explicit-constructor): a view, like std::span
       : world_(&world), calls_(&calls_of<W>) {}
 
