@@ -119,7 +119,8 @@ void attention_backward(const AttentionBlock<T>& block, const LayerProjections<T
                               call.context.middleRows(call.tokens.offset(b), call.tokens.length(b)), context,
                               its_execution);
       });
-      if (call.sequence) merge_contexts(std::span(scratch.contexts).first(of_batch), call.sequence, execution.workspace);
+      if (call.sequence)
+        merge_contexts(std::span(scratch.contexts).first(of_batch), call.sequence, execution.workspace);
     }
     detail::for_each_sequence(batch, execution, [&](Index b, const Execution& its_execution) {
       const auto place = static_cast<std::size_t>(b);
@@ -183,7 +184,8 @@ void attention_backward(const AttentionBlock<T>& block, const LayerProjections<T
       scratch.projected.push_back(
           {call.tokens.offset(b), call.tokens.positions(b), &contexts[place], &scratch.gradients[place]});
     }
-    if (call.sequence) merge_gradients(std::span(scratch.gradients).first(of_batch), call.sequence, execution.workspace);
+    if (call.sequence)
+      merge_gradients(std::span(scratch.gradients).first(of_batch), call.sequence, execution.workspace);
     project_backward<T>(scratch.projected, streams, projections, config.sequence_length, call.context, token_keys,
                         token_values, context_gradient, token_keys_gradient, token_values_gradient,
                         projection_gradients, call.sequence, execution);

@@ -232,9 +232,8 @@ class AttentionBlock {
     // Contexts that other processes have a part in, or backward asks for, are projected before any is attended to.
     std::span<const ProjectedContext<T>> contexts;
     if (is_linformer && (options.sequence || options.contexts != nullptr)) {
-      auto& kept = options.contexts != nullptr
-                       ? *options.contexts
-                       : execution.workspace.template kept<std::vector<ProjectedContext<T>>>();
+      auto& kept = options.contexts != nullptr ? *options.contexts
+                                               : execution.workspace.template kept<std::vector<ProjectedContext<T>>>();
       kept.resize(static_cast<std::size_t>(sequences));
       project_sequences(weights, projections, sequence, options, kept, execution);
       contexts = kept;
@@ -275,11 +274,11 @@ class AttentionBlock {
     if (its.x.rows() == 0) return;
     auto& keys_values = execution.workspace.template kept<KeysValues<T>>();
     if (config_.mechanism == Mechanism::linformer) {
-      const ContextStreams<T>& its_streams = streams(
-          projections,
-          context != nullptr ? context->order()
-                             : order.value_or(plan(projections, its.x.rows(), its.context.rows()).order),
-          execution.workspace);
+      const ContextStreams<T>& its_streams =
+          streams(projections,
+                  context != nullptr ? context->order()
+                                     : order.value_or(plan(projections, its.x.rows(), its.context.rows()).order),
+                  execution.workspace);
       if (context == nullptr) {
         // One for each order, as sequences of a batch may take another each and their sums differ in shape.
         auto& projected =

@@ -4,8 +4,8 @@
 
 namespace linformer::inline LINFORMER_ABI::detail {
 
-/// Calls work(b, execution) for each sequence. Where there are enough of them, each thread takes sequences of its own in
-/// scratch memory of its own, by number, so that a second call finds what it needs.
+/// Calls work(b, execution) for each sequence. Where there are enough of them, each thread takes sequences of its own
+/// in scratch memory of its own, by number, so that a second call finds what it needs.
 template <class Work>
 void for_each_sequence(Index sequences, const Execution& execution, const Work& work) {
   const Index threads = execution.pool.threads();

@@ -38,8 +38,8 @@ struct FrozenProjection {
     constexpr Index tile_rows = 256;  // a tile of features stays in the second-level cache
     for (Index begin = 0; begin < tokens.count; begin += tile_rows) {
       const Index count = std::min(tile_rows, tokens.count - begin);
-      accumulate_columns<T>(stored.middle_rows(tokens.first - first + begin, count), features.middleRows(begin, count), out,
-                            ones, compute);
+      accumulate_columns<T>(stored.middle_rows(tokens.first - first + begin, count), features.middleRows(begin, count),
+                            out, ones, compute);
     }
   }
 };

@@ -161,8 +161,8 @@ struct ProjectedSequence {
 
 namespace detail {
 
-/// Maxima of the tokens here become those of whole sequences. Where several processes hold a maximum, the gradient stays
-/// with the first, as it stays with the first of equal tokens, and becomes zero elsewhere.
+/// Maxima of the tokens here become those of whole sequences. Where several processes hold a maximum, the gradient
+/// stays with the first, as it stays with the first of equal tokens, and becomes zero elsewhere.
 /// @param maxima called as maxima(b, stream): k × features, no row for a stream that sums
 template <Scalar T, class Maxima>
 void share_maxima(std::span<const ProjectedSequence<T>> sequences, Index streams, const Maxima& maxima,

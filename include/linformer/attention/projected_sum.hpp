@@ -96,8 +96,8 @@ class ProjectedSum {
   }
 
   /// What processes that saw different tokens combine to have seen all of them: E·X by `reduction()`; E·1 and the
-  /// counts, which may pass through T, by adding them up. What two-sums carried along is rounded into the sums first, at
-  /// half a unit of each.
+  /// counts, which may pass through T, by adding them up. What two-sums carried along is rounded into the sums first,
+  /// at half a unit of each.
   struct Parts {
     std::span<T> sums, ones;
     std::span<Index> counts;

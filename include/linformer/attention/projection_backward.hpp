@@ -35,7 +35,8 @@ void features_backward(const LearnedProjection<T>& projection, const Positions& 
   }
   dense_features_backward<T>(tokens, sum_gradient, features_gradient, compute,
                              [&](const Positions& part, MatrixRef<T> rows) {
-                               for (Index j = 0; j < part.count; ++j) rows.col(j) = projection.weight.col(part[j] - projection.first);
+                               for (Index j = 0; j < part.count; ++j)
+                                 rows.col(j) = projection.weight.col(part[j] - projection.first);
                              });
 }
 

@@ -13,7 +13,8 @@ class Encoder {
  public:
   /// Weights are drawn N(0, 0.02²) as RoBERTa's, biases are zero; E and F as `ProjectionSet` draws them.
   /// @param held positions of the tokens that calls may have, none for all: of a process that holds a part of each
-  ///   sequence. It keeps no other column of E and F, nor other rows of a table of positions; what it keeps is the same.
+  ///   sequence. It keeps no other column of E and F, nor other rows of a table of positions; what it keeps is the
+  ///   same.
   /// @throws Error invalid_configuration, size_overflow or unsupported
   Encoder(const EncoderConfig& config, std::uint64_t seed, std::optional<Part> held = {}) requires(Form::trainable)
       : config_(resolved(config)),

@@ -18,9 +18,9 @@ struct EncoderOptions {
   /// In inference: the rows of the output that are wanted, of the tokens' layout; null for all. The last layer is
   /// computed for these alone.
   const RowSelection* read = nullptr;
-  /// Processes that hold the other tokens of the same sequences, each token once (`TokenBatch::part`), and make the same
-  /// call; none means that all are here. A layer asks them for one sum of k·(D + 2) values a sequence forward and one of
-  /// k·(D + 1) backward where E = F, however long the sequences are; recomputing, for one more.
+  /// Processes that hold the other tokens of the same sequences, each token once (`TokenBatch::part`), and make the
+  /// same call; none means that all are here. A layer asks them for one sum of k·(D + 2) values a sequence forward and
+  /// one of k·(D + 1) backward where E = F, however long the sequences are; recomputing, for one more.
   WorldView sequence{};
 };
 

@@ -30,6 +30,8 @@ class MaskedLanguageModel {
 
   [[nodiscard]] const Encoder<T, Form>& encoder() const { return encoder_; }
   [[nodiscard]] Encoder<T>& encoder() requires(Form::trainable) { return encoder_; }
+  /// As `Encoder`'s.
+  [[nodiscard]] std::vector<std::string> partial_parameters() const { return encoder_.partial_parameters(); }
 
   /// Logits of the tokens that are read, in inference: the last layer and the head are computed for these alone.
   /// @return a row for each, × V

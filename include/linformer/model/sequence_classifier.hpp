@@ -54,6 +54,8 @@ class SequenceClassifier {
 
   [[nodiscard]] const Encoder<T, Form>& encoder() const { return encoder_; }
   [[nodiscard]] Encoder<T>& encoder() requires(Form::trainable) { return encoder_; }
+  /// As `Encoder`'s.
+  [[nodiscard]] std::vector<std::string> partial_parameters() const { return encoder_.partial_parameters(); }
   [[nodiscard]] Index classes() const { return classes_; }
   [[nodiscard]] Pooling pooling() const { return pooling_; }
 

@@ -11,7 +11,7 @@ class WorldView {
   WorldView() = default;
   template <class W>
   requires(!std::same_as<W, WorldView> && World<W>)
-  WorldView(W& world)  // NOLINT(google-explicit-constructor): a view, like std::span
+      WorldView(W& world)  // NOLINT(google-explicit-constructor): a view, like std::span
       : world_(&world), calls_(&calls_of<W>) {}
 
   [[nodiscard]] explicit operator bool() const noexcept { return world_ != nullptr; }
