@@ -1,3 +1,4 @@
+#include <linformer/model/sentence_embeddings.hpp>
 #include <linformer/model/sequence_classifier.hpp>
 #include <linformer/train/masked_language_loss.hpp>
 #include <linformer/train/sequence_gradients.hpp>
@@ -102,11 +103,11 @@ TEST_CASE("a masked language model in parts agrees with one process", "[encoder_
   const TokenMasking masking({.vocabulary = 11, .mask_id = 0, .special_ids = {}, .rate = 0.5});
   const BatchLayout layout = layouts_in_parts(parts_length).front();
   const TokenBatch tokens = drawn_tokens(layout);
+  const std::vector<Index> samples{0, 1, 2, 3};
   const auto gradient_of = [&](const MaskedLanguageModel<double>& model, const TokenBatch& its,
                                const EncoderOptions& options, MaskedLanguageModel<double>& gradient) {
     Resources resources(1);
     EncoderCache<double> cache;
-    const std::vector<Index> samples{0, 1, 2, 3};
     return masked_language_gradient<double>(model, its.layout, masking.apply(its.ids, its.layout, samples, 1, 1),
                                             options, 1, cache, gradient, resources.execution);
   };
@@ -114,6 +115,8 @@ TEST_CASE("a masked language model in parts agrees with one process", "[encoder_
   MaskedLanguageModel<double> whole_gradient = zero_gradient(whole);
   const LossSum expected = gradient_of(whole, tokens, {}, whole_gradient);
   REQUIRE(expected.weight > 5);
+  Resources alone(1);
+  const Matrix<double> embeddings = sentence_embeddings<double>(whole.encoder(), tokens, alone.execution);
   for (const Index ranks : {2, 4}) {
     run_ranks(ranks, [&](ThreadWorld world) {
       const Part held = part_of_rank(parts_length, world.rank(), ranks);
@@ -127,6 +130,15 @@ TEST_CASE("a masked language model in parts agrees with one process", "[encoder_
       RankGrid<ThreadWorld> grid = make_rank_grid(world, ranks);
       sum_gradients<double>(gradient, grid);
       check_part(gradient, whole_gradient, held);
+
+      Resources resources(1);
+      const TokenBatch its = tokens.part(held.begin, held.end);
+      const LossSum inferred = masked_language_loss<double>(
+          part, its.layout, masking.apply(its.ids, its.layout, samples, 1, 1), resources.execution, world);
+      CHECK(inferred.loss == Approx(loss.loss).epsilon(1e-12));
+      CHECK((sentence_embeddings<double>(part.encoder(), its, resources.execution, world) - embeddings)
+                .cwiseAbs()
+                .maxCoeff() <= 1e-12);
     });
   }
 }

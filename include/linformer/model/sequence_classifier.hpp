@@ -1,12 +1,9 @@
 #pragma once
 
 #include <linformer/model/encoder.hpp>
-#include <linformer/parallel/combine.hpp>
+#include <linformer/model/pool_tokens.hpp>
 
 namespace linformer::inline LINFORMER_ABI {
-
-/// What a classifier reads of a sequence.
-enum class Pooling { first_token, mean };
 
 /// An encoder with RoBERTa's classification head: pooled vector, dropout, dense, tanh, dropout, linear. Const calls
 /// with workspaces of their own may run at the same time. Where several processes hold parts of the sequences
@@ -18,9 +15,7 @@ class SequenceClassifier {
   /// What forward keeps of the head, sequences × D: after dropout, after tanh, after dropout.
   struct HeadCache {
     Matrix<T> pooled, dense, dropped;
-    /// Of each sequence: the tokens of which the mean was taken, here and elsewhere; of the first token, whether it is
-    /// here.
-    Vector<T> tokens;
+    Vector<T> tokens;  ///< as `pool_tokens` tells them
   };
   /// What forward keeps for backward.
   struct Cache {
@@ -91,9 +86,8 @@ class SequenceClassifier {
     encoder_.forward(tokens, hidden, options, cache != nullptr ? &cache->encoder : nullptr, execution);
     auto& [pooled, dense, dropped, count] =
         cache != nullptr ? cache->head : execution.workspace.template kept<HeadCache>();
-    for (Matrix<T>* matrix : {&pooled, &dense, &dropped}) detail::resize(*matrix, sequences, width);
-    detail::resize(count, sequences, 1);
-    pool(hidden, layout, options.sequence, pooled, count, execution.workspace);
+    for (Matrix<T>* matrix : {&dense, &dropped}) detail::resize(*matrix, sequences, width);
+    pool_tokens<T>(pooling_, hidden, layout, options.sequence, pooled, count, execution.workspace);
     drop(options, 0, pooled);
     linear_forward<T>(dense_, pooled, dense, execution);
     dense = dense.array().tanh().matrix();
@@ -164,41 +158,6 @@ class SequenceClassifier {
         classes_(classes),
         dense_(std::move(dense)),
         output_(std::move(output)) {}
-
-  /// The vector of each sequence that the head reads. @param hidden rows × D; @param pooled sequences × D
-  /// @param tokens as `HeadCache::tokens`
-  void pool(const ConstMatrixRef<T>& hidden, const BatchLayout& layout, const WorldView& others, Matrix<T>& pooled,
-            Vector<T>& tokens, Workspace& workspace) const {
-    const bool takes_first = pooling_ == Pooling::first_token;
-    for (Index b = 0; b < pooled.rows(); ++b) {
-      const auto rows = hidden.middleRows(layout.offset(b), layout.length(b));
-      tokens(b) = takes_first && rows.rows() > 0 ? T{1} : static_cast<T>(rows.rows());
-    }
-    const auto values_of = [](auto& matrix) {
-      return std::span<T>(matrix.data(), static_cast<std::size_t>(matrix.size()));
-    };
-    if (others && takes_first) detail::keep_first_marks<T>(others, values_of(tokens));
-    for (Index b = 0; b < pooled.rows(); ++b) {
-      const auto rows = hidden.middleRows(layout.offset(b), layout.length(b));
-      if (tokens(b) == 0) {
-        pooled.row(b).setZero();
-      } else if (takes_first) {
-        pooled.row(b) = rows.row(0);
-      } else {
-        pooled.row(b) = rows.colwise().sum();
-      }
-    }
-    if (others) {
-      detail::combine_sums<T>(
-          others,
-          [&](const auto& values) {
-            values(values_of(pooled));
-            if (!takes_first) values(values_of(tokens));
-          },
-          workspace);
-    }
-    for (Index b = 0; b < pooled.rows() && !takes_first; ++b) pooled.row(b) /= std::max(tokens(b), T{1});
-  }
 
   /// One row a sequence; the sites of these draws follow the encoder's.
   void drop(const EncoderOptions& options, std::uint64_t which, MatrixRef<T> rows) const {
