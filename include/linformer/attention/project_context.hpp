@@ -111,8 +111,9 @@ void accumulate_context(const TransposedWeights<T>& weights, const ContextStream
 
 /// Projected contexts of the tokens that this process holds become those of whole sequences, by one all-reduce for all
 /// of them: k·(D + 2) values a sequence where E = F and it comes first, E·X and with it E·1 and the counts of tokens,
-/// however long the sequence is. Pooling by the maximum takes a second one. The counts of tokens and the extents of the
-/// contexts stay those of the part.
+/// however long the sequence is (Eq. 7 needs nothing else of the other tokens). Pooling by the maximum takes a second
+/// one, and no feature may be NaN. Counts pass through T, as they do where they are used: beyond 2^24 `float` rounds
+/// them. `tokens()` and `extent()` of the contexts stay those of this process.
 /// @param sequence the processes that hold the other tokens; all have contexts of as many sequences and one order
 template <Scalar T>
 void merge_contexts(std::span<ProjectedContext<T>> contexts, const WorldView& sequence, Workspace& workspace) {
