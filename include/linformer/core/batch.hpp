@@ -122,7 +122,6 @@ class BatchLayout {
   /// processes holds.
   [[nodiscard]] BatchLayout part(Index begin, Index end) const {
     BatchLayout result;
-    if (positions_.empty()) result.first_position_ = std::max(begin, first_position_);
     for (Index b = 0; b < sequences(); ++b) {
       const Rows rows = rows_of_part(b, begin, end);
       if (!positions_.empty()) {
@@ -131,6 +130,7 @@ class BatchLayout {
       }
       result.offsets_.push_back(result.rows() + rows.count);
     }
+    if (result.rows() > 0 && positions_.empty()) result.first_position_ = std::max(begin, first_position_);
     return result;
   }
   struct Rows {
