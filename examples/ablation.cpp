@@ -84,7 +84,7 @@ std::vector<Cell> read_cells(const Options& options, Index vocabulary) {
       cell.folder = options.output + "/" + name + "/seed-" + std::to_string(cell.options.seed);
       cell.options.for_each_field([&](const char* field, const auto& value) { cell.settings[field] = value; });
       cell.settings["vocabulary"] = options.vocabulary;
-      cell.settings["data"] = data.text();
+      cell.settings["data"] = std::to_string(data.value());
       static_cast<void>(cell.options.encoder.config(vocabulary));
       cells.push_back(std::move(cell));
     }
@@ -126,13 +126,16 @@ void add_curve(const std::string& log, nlohmann::ordered_json& result) {
 
 /// Trains one cell. @return nothing if it was interrupted
 std::optional<nlohmann::ordered_json> train(const Cell& cell, const AnyTokenizer& tokenizer, const Sequences& training,
-                                            const Sequences& validation, const std::string& pieces) {
-  std::filesystem::create_directories(cell.folder);
-  if (std::filesystem::exists(pieces)) write_file(cell.folder + "/" + AnyTokenizer::file_name, read_file(pieces));
+                                            const Sequences& validation, const std::string& pieces,
+                                            ProgramWorld world) {
+  if (world.rank() == 0) {
+    std::filesystem::create_directories(cell.folder);
+    if (std::filesystem::exists(pieces)) write_file(cell.folder + "/" + AnyTokenizer::file_name, read_file(pieces));
+  }
   nlohmann::ordered_json result = {{"configuration", cell.name}, {"seed", cell.options.seed}};
   result["steps"] = cell.options.steps;
   try {
-    const auto done = pretrain(cell.name, cell.options, tokenizer, training, validation, cell.folder);
+    const auto done = pretrain(cell.name, cell.options, tokenizer, training, validation, cell.folder, world);
     if (!done) return std::nullopt;
     result["parameters"] = done->parameters;
     result["encoder"] = to_json(done->encoder);
@@ -140,6 +143,7 @@ std::optional<nlohmann::ordered_json> train(const Cell& cell, const AnyTokenizer
     if (error.code() != ErrorCode::not_finite) throw;
     result["error"] = error.what();  // as it would be in another attempt: the other cells go on
   }
+  if (world.rank() > 0) return result;
   add_curve(cell.folder + "/log.jsonl", result);
   result["settings"] = cell.settings;
   write_file(cell.result_path(), result.dump(2) + "\n");
@@ -163,11 +167,12 @@ void print(const nlohmann::ordered_json& cells) {
   }
 }
 
-int run(const Options& options) {
-  std::filesystem::create_directories(options.output);
+int run(const Options& options, ProgramWorld world) {
   const std::string results = options.output + "/results.json", pieces = options.output + "/" + AnyTokenizer::file_name;
-  const AnyTokenizer tokenizer =
-      AnyTokenizer::of_run(options.output, options.files, options.vocabulary, !std::filesystem::exists(results));
+  const AnyTokenizer tokenizer = first_process_first(world, [&] {
+    std::filesystem::create_directories(options.output);
+    return AnyTokenizer::of_run(options.output, options.files, options.vocabulary, !std::filesystem::exists(results));
+  });
   const std::vector<Cell> cells = read_cells(options, tokenizer.vocabulary_size());
   std::map<Index, std::pair<Sequences, Sequences>> data;  // by length
   nlohmann::ordered_json done = nlohmann::ordered_json::array();
@@ -183,14 +188,14 @@ int run(const Options& options) {
                         read_sequences(tokenizer, {options.validation}, length)};
       }
       const auto& [training, validation] = data[length];
-      result = train(cell, tokenizer, training, validation, pieces);
+      result = train(cell, tokenizer, training, validation, pieces, world);
     }
     if (!result) return 130;
     failed = failed || result->contains("error");
     done.push_back(std::move(*result));
-    write_file(results, nlohmann::ordered_json{{"cells", done}}.dump(2) + "\n");
+    if (world.rank() == 0) write_file(results, nlohmann::ordered_json{{"cells", done}}.dump(2) + "\n");
   }
-  print(done);
+  if (world.rank() == 0) print(done);
   std::printf("%s written.\n", results.c_str());
   return failed ? 1 : 0;
 }
@@ -218,5 +223,5 @@ int main(int argc, char** argv) {
   app.add_option("--vocabulary", options.vocabulary, "pieces of a SentencePiece model to train first; 0: bytes")
       ->check(CLI::NonNegativeNumber);
   app.add_option("--threads", options.threads, "threads")->check(CLI::PositiveNumber);
-  return run_program(app, argc, argv, [&] { return run(options); });
+  return run_program(app, argc, argv, [&](const ProgramWorld& world) { return run(options, world); });
 }

@@ -47,13 +47,15 @@ class DistillationTask {
   using Model = StudentEncoder<float>;
 
   DistillationTask(const Encoder<float>& teacher, const Model& student, const Options& options,
-                   const Sequences& training, const Sequences& validation, const Execution& execution)
+                   const Sequences& training, const Sequences& validation, const Execution& execution,
+                   ProgramWorld world)
       : teacher_(teacher),
         student_(student),
         options_(options),
         training_(training),
         validation_(validation),
         execution_(execution),
+        world_(std::move(world)),
         order_(options.seed, lengths_of(training), {.samples = options.batch, .window = 50 * options.batch}),
         batches_an_epoch_(order_.epoch(0).batches()) {}
 
@@ -61,19 +63,14 @@ class DistillationTask {
     const auto batches = static_cast<std::uint64_t>(batches_an_epoch_);
     const auto samples = order_.batch(step / batches, static_cast<Index>(step % batches));
     step_ = step;
-    parts_ = MicroBatches(static_cast<Index>(samples.size()), options_.micro_batches);
+    parts_ = MicroBatches(static_cast<Index>(samples.size()), options_.micro_batches, world_);
     batches_.clear();
-    Index tokens = 0;
     for (Index i = 0; i < parts_.parts; ++i) {
       Sequences chosen;
-      for (Index j = 0; j < parts_.count(i); ++j) {
-        const Index sample = samples[static_cast<std::size_t>(parts_.first(i) + j)];
-        chosen.push_back(training_[static_cast<std::size_t>(sample)]);
-      }
+      for (const Index sample : parts_.of(samples, i)) chosen.push_back(training_[static_cast<std::size_t>(sample)]);
       batches_.push_back(TokenBatch::from_sequences(chosen));
-      tokens += batches_.back().layout.rows();
     }
-    return tokens;
+    return tokens_of(training_, samples);
   }
 
   [[nodiscard]] Index micro_batches() const { return parts_.parts; }
@@ -86,7 +83,7 @@ class DistillationTask {
                                         {.recompute = options_.recompute}, 1.0, cache_, gradient, execution_);
   }
 
-  /// Cosines of outputs and of embeddings to the teacher's, on texts that are not trained on.
+  /// Cosines of outputs and of embeddings to the teacher's, on texts that are not trained on: in every process of all.
   [[nodiscard]] Evaluation evaluate() {
     double states = 0, embeddings = 0, rows = 0;
     for (const auto& sequence : validation_) {
@@ -115,6 +112,7 @@ class DistillationTask {
   const Sequences& training_;
   const Sequences& validation_;
   const Execution& execution_;
+  ProgramWorld world_;
   SampleOrder order_;
   Index batches_an_epoch_;
   std::uint64_t step_ = 0;
@@ -124,26 +122,30 @@ class DistillationTask {
 };
 
 int heal(const Encoder<float>& teacher, StudentEncoder<float> student, const Options& options,
-         const Sequences& training, const Sequences& validation) {
+         const Sequences& training, const Sequences& validation, ProgramWorld world) {
   detail::require(parameter_count(student) > 0, ErrorCode::unsupported, options.student,
                   "a Linformer with learned projections, or --train all", "nothing to train");
   ThreadPool pool(options.threads);
   Workspace workspace;
   const Execution execution{pool, workspace, default_isa()};
-  TrainingRun<StudentEncoder<float>> run(student, {.name = "distill",
-                                                   .folder = options.output,
-                                                   .settings = options.all_settings(training, teacher, student),
-                                                   .steps = options.steps,
-                                                   .save_every = options.save_every,
-                                                   .evaluate_every = options.evaluate_every,
-                                                   .trainer = {.schedule = {.peak = options.learning_rate,
-                                                                            .warmup_steps = options.warmup,
-                                                                            .total_steps = options.steps}}});
-  DistillationTask task(teacher, student, options, training, validation, execution);
+  TrainingRun<StudentEncoder<float>> run(student,
+                                         {.name = "distill",
+                                          .folder = options.output,
+                                          .settings = options.all_settings(training, teacher, student),
+                                          .steps = options.steps,
+                                          .save_every = options.save_every,
+                                          .evaluate_every = options.evaluate_every,
+                                          .trainer = {.schedule = {.peak = options.learning_rate,
+                                                                   .warmup_steps = options.warmup,
+                                                                   .total_steps = options.steps},
+                                                      .shard_optimizer = options.shard_optimizer}},
+                                         world);
+  DistillationTask task(teacher, student, options, training, validation, execution, world);
   std::printf("%td parameters to train, %zu texts, %zu to judge by; before: %s.\n", parameter_count(student),
               training.size(), validation.size(), task.evaluate().text.c_str());
   std::fflush(stdout);
   if (!run.train(task, pool)) return 130;
+  if (world.rank() > 0) return 0;
   save_parameters(options.output + "/model.safetensors", static_cast<const Encoder<float>&>(student));
   AnyTokenizer::copy_files(options.student, options.output);
   write_file(options.output + "/config.json", to_json(student.config()).dump(2) + "\n");
@@ -151,7 +153,7 @@ int heal(const Encoder<float>& teacher, StudentEncoder<float> student, const Opt
   return 0;
 }
 
-int run(const Options& options) {
+int run(const Options& options, ProgramWorld world) {
   const Encoder<float> teacher = load_encoder(options.teacher);
   Encoder<float> student = load_encoder(options.student);
   const AnyTokenizer tokenizer = AnyTokenizer::of_folder(options.student);
@@ -163,7 +165,8 @@ int run(const Options& options) {
   const Sequences validation(training.begin(), training.begin() + options.validation);
   training.erase(training.begin(), training.begin() + options.validation);
   const TrainedPart part = options.train == "all" ? TrainedPart::all : TrainedPart::projections;
-  return heal(teacher, StudentEncoder<float>(std::move(student), part), options, training, validation);
+  return heal(teacher, StudentEncoder<float>(std::move(student), part), options, training, validation,
+              std::move(world));
 }
 
 }  // namespace
@@ -191,5 +194,5 @@ int main(int argc, char** argv) {
   app.add_option("--validation", options.validation, "texts at the start that the model is judged by")
       ->check(CLI::PositiveNumber);
   app.add_flag("--recompute", options.recompute, "keep less in memory: activations are computed again in backward");
-  return run_program(app, argc, argv, [&] { return run(options); });
+  return run_program(app, argc, argv, [&](const ProgramWorld& world) { return run(options, world); });
 }

@@ -35,7 +35,7 @@ std::vector<std::string> label_names(const Options& options, const LabelledSeque
   return names;
 }
 
-int run(Options& options) {
+int run(Options& options, ProgramWorld world) {
   const AnyTokenizer tokenizer = AnyTokenizer::of_folder(options.model);
   detail::require(!options.texts.multi_label || options.smoothing == 0, ErrorCode::unsupported, "smoothing",
                   "none of several labels", std::to_string(options.smoothing));
@@ -65,13 +65,15 @@ int run(Options& options) {
   const LabelledSequences* const judge = validation ? &*validation : nullptr;
   const auto result = train_classifier("finetune", model, options,
                                        {{"classifier", kind.to_json()}, {"from_scratch", options.from_scratch}},
-                                       training, judge, options.output, execution);
+                                       training, judge, options.output, execution, world);
   if (!result) return 130;
-  write_file(options.output + "/classifier.json", kind.to_json().dump(2) + "\n");
-  AnyTokenizer::copy_files(options.model, options.output);
+  if (world.rank() == 0) {
+    write_file(options.output + "/classifier.json", kind.to_json().dump(2) + "\n");
+    AnyTokenizer::copy_files(options.model, options.output);
+  }
   if (validation) {
-    report_scores(score(model, *validation, options.batch, execution), kind.labels, "validation", *result,
-                  options.output);
+    const ClassifierScores scores = score(model, *validation, options.batch, execution, world);
+    if (world.rank() == 0) report_scores(scores, kind.labels, "validation", *result, options.output);
   }
   std::printf("%s/model.safetensors and what belongs to it written.\n", options.output.c_str());
   return 0;
@@ -108,5 +110,5 @@ int main(int argc, char** argv) {
   app.add_option("--pooling", options.pooling, "what is classified")->check(CLI::IsMember({"first_token", "mean"}));
   app.add_flag("--from-scratch", options.from_scratch, "only the configuration and tokenizer of the model, no weights");
   options.add_to(app);
-  return run_program(app, argc, argv, [&] { return run(options); });
+  return run_program(app, argc, argv, [&](const ProgramWorld& world) { return run(options, world); });
 }

@@ -37,7 +37,7 @@ LabelledSequences labelled(std::span<const ListOpsSample> samples) {
   return result;
 }
 
-int run(Options& options) {
+int run(Options& options, ProgramWorld world) {
   if (options.full) options.training = 96000, options.validation = options.test = 2000;
   options.encoder.length = options.trees.max_length;  // expressions are shorter, and begin with a token of ours
   options.encoder.projected_length = std::min(options.encoder.projected_length, options.encoder.length);
@@ -63,9 +63,10 @@ int run(Options& options) {
   Workspace workspace;
   const Execution execution{pool, workspace, default_isa()};
   const auto result = train_classifier("listops", model, options, {{"pooling", options.pooling}}, training, &validation,
-                                       options.output, execution);
+                                       options.output, execution, world);
   if (!result) return 130;
-  report_scores(score(model, test, options.batch, execution), names, "test", *result, options.output);
+  const ClassifierScores scores = score(model, test, options.batch, execution, world);
+  if (world.rank() == 0) report_scores(scores, names, "test", *result, options.output);
   std::printf("%s/model.safetensors, config.json, scores.json and log.jsonl written.\n", options.output.c_str());
   return 0;
 }
@@ -94,5 +95,5 @@ int main(int argc, char** argv) {
   app.add_option("--pooling", options.pooling, "what is classified")->check(CLI::IsMember({"first_token", "mean"}));
   options.encoder.add_to(app);
   options.add_to(app);
-  return run_program(app, argc, argv, [&] { return run(options); });
+  return run_program(app, argc, argv, [&](const ProgramWorld& world) { return run(options, world); });
 }

@@ -9,15 +9,17 @@ struct Options : PretrainingOptions {
   std::string validation, output = "pretrained";
 };
 
-int run(const Options& options) {
-  std::filesystem::create_directories(options.output);
-  const bool new_run = !std::filesystem::exists(training_state_path(options.output));
-  const AnyTokenizer tokenizer = AnyTokenizer::of_run(options.output, options.files, options.vocabulary, new_run);
+int run(const Options& options, ProgramWorld world) {
+  const AnyTokenizer tokenizer = first_process_first(world, [&] {
+    std::filesystem::create_directories(options.output);
+    const bool new_run = !std::filesystem::exists(training_state_path(options.output));
+    return AnyTokenizer::of_run(options.output, options.files, options.vocabulary, new_run);
+  });
   Sequences validation;
   if (!options.validation.empty()) validation = read_sequences(tokenizer, {options.validation}, options.encoder.length);
   const auto result =
       pretrain("pretrain", options, tokenizer, read_sequences(tokenizer, options.files, options.encoder.length),
-               std::move(validation), options.output);
+               std::move(validation), options.output, world);
   if (!result) return 130;
   std::printf("%s/model.safetensors, config.json and log.jsonl written.\n", options.output.c_str());
   return 0;
@@ -41,5 +43,5 @@ int main(int argc, char** argv) {
   app.add_option("--warmup", options.warmup, "steps of warm-up")->check(CLI::NonNegativeNumber);
   app.add_option("--evaluate-every", options.evaluate_every, "steps between evaluations")->check(CLI::PositiveNumber);
   app.add_flag("--recompute", options.recompute, "keep less in memory: activations are computed again in backward");
-  return run_program(app, argc, argv, [&] { return run(options); });
+  return run_program(app, argc, argv, [&](const ProgramWorld& world) { return run(options, world); });
 }

@@ -39,6 +39,37 @@ linformer::LossSum add_rows(const linformer::Matrix<float>& logits, const Labell
   return linformer::sigmoid_loss<float>(logits, targets);
 }
 
+/// Takes up what the other processes have found.
+void merge(ProgramWorld& world, ClassifierScores& scores, linformer::LossSum& loss) {
+  loss = linformer::sum_over(world, loss);
+  std::vector<double> numbers;  // whole, and far below 2^53
+  const auto for_each_number = [&](const auto& f) {
+    f(scores.rows);
+    f(scores.right);
+    for (auto& counts : scores.counts) f(counts.actual), f(counts.predicted), f(counts.hits);
+  };
+  for_each_number([&](linformer::Index number) { numbers.push_back(static_cast<double>(number)); });
+  world.sum(std::span(numbers));
+  auto next = numbers.begin();
+  for_each_number([&](linformer::Index& number) { number = static_cast<linformer::Index>(*next++); });
+  if (!scores.confusion) return;
+  const auto classes = static_cast<std::int32_t>(scores.confusion->classes());
+  numbers.clear();
+  for (std::int32_t actual = 0; actual < classes; ++actual) {
+    for (std::int32_t predicted = 0; predicted < classes; ++predicted) {
+      numbers.push_back(static_cast<double>((*scores.confusion)(actual, predicted)));
+    }
+  }
+  world.sum(std::span(numbers));
+  scores.confusion.emplace(classes);
+  for (std::int32_t actual = 0; actual < classes; ++actual) {
+    for (std::int32_t predicted = 0; predicted < classes; ++predicted) {
+      const double rows = numbers[static_cast<std::size_t>(actual * classes + predicted)];
+      scores.confusion->add(actual, predicted, static_cast<linformer::Index>(rows));
+    }
+  }
+}
+
 /// The task of a `TrainingRun`.
 class ClassificationTask {
  public:
@@ -46,12 +77,13 @@ class ClassificationTask {
 
   /// @param validation may be null
   ClassificationTask(const Model& model, const ClassificationOptions& options, const LabelledSequences& training,
-                     const LabelledSequences* validation, const linformer::Execution& execution)
+                     const LabelledSequences* validation, const linformer::Execution& execution, ProgramWorld world)
       : model_(model),
         options_(options),
         training_(training),
         validation_(validation),
         execution_(execution),
+        world_(std::move(world)),
         order_(options.seed, lengths_of(training.sequences), {.samples = options.batch, .window = 50 * options.batch}),
         batches_an_epoch_(order_.epoch(0).batches()) {}
 
@@ -61,15 +93,10 @@ class ClassificationTask {
     const auto batches = static_cast<std::uint64_t>(batches_an_epoch_);
     const auto samples = order_.batch(step / batches, static_cast<linformer::Index>(step % batches));
     step_ = step;
-    parts_ = MicroBatches(static_cast<linformer::Index>(samples.size()), options_.micro_batches);
+    parts_ = MicroBatches(static_cast<linformer::Index>(samples.size()), options_.micro_batches, world_);
     batches_.clear();
-    linformer::Index tokens = 0;
-    for (linformer::Index i = 0; i < parts_.parts; ++i) {
-      batches_.push_back(training_.batch(
-          samples.subspan(static_cast<std::size_t>(parts_.first(i)), static_cast<std::size_t>(parts_.count(i)))));
-      tokens += batches_.back().tokens.layout.rows();
-    }
-    return tokens;
+    for (linformer::Index i = 0; i < parts_.parts; ++i) batches_.push_back(training_.batch(parts_.of(samples, i)));
+    return training_.tokens(samples);
   }
 
   [[nodiscard]] linformer::Index micro_batches() const { return parts_.parts; }
@@ -88,7 +115,7 @@ class ClassificationTask {
   }
 
   [[nodiscard]] Evaluation evaluate() {
-    const ClassifierScores scores = score(model_, *validation_, options_.batch, execution_);
+    const ClassifierScores scores = score(model_, *validation_, options_.batch, execution_, world_);
     char text[120];
     std::snprintf(text, sizeof text, "validation loss %.4f, accuracy %.4f, macro-F1 %.4f", scores.loss,
                   scores.accuracy(), scores.macro_f1());
@@ -118,6 +145,7 @@ class ClassificationTask {
   const LabelledSequences& training_;
   const LabelledSequences* validation_;
   const linformer::Execution& execution_;
+  ProgramWorld world_;
   linformer::SampleOrder order_;
   linformer::Index batches_an_epoch_;
   std::uint64_t step_ = 0;
@@ -129,17 +157,19 @@ class ClassificationTask {
 }  // namespace
 
 ClassifierScores score(const linformer::SequenceClassifier<float>& model, const LabelledSequences& samples,
-                       linformer::Index batch, const linformer::Execution& execution) {
+                       linformer::Index batch, const linformer::Execution& execution, ProgramWorld world) {
   ClassifierScores scores;
   if (!samples.multi_label()) scores.confusion.emplace(model.classes());
   scores.counts.resize(static_cast<std::size_t>(model.classes()));
   linformer::SampleOrder order(0, lengths_of(samples.sequences),
                                {.samples = batch, .window = 1 << 20, .shuffle = false});
   linformer::LossSum loss;
-  for (linformer::Index i = 0; i < order.epoch(0).batches(); ++i) {
+  const linformer::Part own = linformer::part_of_rank(order.epoch(0).batches(), world.rank(), world.size());
+  for (linformer::Index i = own.begin; i < own.end; ++i) {
     const LabelledSequences::Batch its = samples.batch(order.batch(0, i));
     loss += add_rows(model.forward(its.tokens, {}, nullptr, execution), its, scores);
   }
+  merge(world, scores, loss);
   if (scores.confusion) {
     scores.counts = scores.confusion->counts();
     for (const auto& counts : scores.counts) scores.right += counts.hits;
@@ -153,11 +183,11 @@ std::optional<ClassificationResult> train_classifier(const std::string& name,
                                                      const ClassificationOptions& options,
                                                      nlohmann::ordered_json settings, const LabelledSequences& training,
                                                      const LabelledSequences* validation, const std::string& folder,
-                                                     const linformer::Execution& execution) {
+                                                     const linformer::Execution& execution, ProgramWorld world) {
   linformer::detail::require(validation != nullptr || options.patience == 0,
                              linformer::ErrorCode::invalid_configuration, "patience", "validation data as well",
                              "none");
-  ClassificationTask task(model, options, training, validation, execution);
+  ClassificationTask task(model, options, training, validation, execution, world);
   const std::int64_t steps = options.steps != 0 ? options.steps : options.epochs * task.batches_an_epoch();
   const std::int64_t every = options.evaluate_every != 0 ? options.evaluate_every : task.batches_an_epoch();
   settings["encoder"] = linformer::to_json(model.encoder().config());
@@ -175,14 +205,18 @@ std::optional<ClassificationResult> train_classifier(const std::string& name,
        .evaluate_every = validation != nullptr ? every : 0,
        .trainer = {.schedule = {.peak = options.learning_rate,
                                 .warmup_steps = static_cast<std::int64_t>(options.warmup * static_cast<double>(steps)),
-                                .total_steps = steps}},
+                                .total_steps = steps},
+                   .shard_optimizer = options.shard_optimizer},
        .keep_best = validation != nullptr,
-       .stopping = {.patience = options.patience, .larger_is_better = options.metric.larger_is_better()}});
+       .stopping = {.patience = options.patience, .larger_is_better = options.metric.larger_is_better()}},
+      world);
   std::printf("%td parameters, %td sequences a batch, %td batches an epoch, %lld steps.\n",
               linformer::parameter_count(model), options.batch, task.batches_an_epoch(), static_cast<long long>(steps));
   if (!run.train(task, execution.pool)) return std::nullopt;
-  linformer::save_model(folder + "/model.safetensors", model, execution);
-  linformer::write_file(folder + "/config.json", linformer::to_json(model.encoder().config()).dump(2) + "\n");
+  if (world.rank() == 0) {
+    linformer::save_model(folder + "/model.safetensors", model, execution);
+    linformer::write_file(folder + "/config.json", linformer::to_json(model.encoder().config()).dump(2) + "\n");
+  }
   return ClassificationResult{run.steps(), run.best_step(), run.tokens_per_second(), settings};
 }
 

@@ -59,19 +59,20 @@ struct ClassificationOptions : TrainingOptions {
 /// How a run ended.
 struct ClassificationResult {
   std::uint64_t steps = 0, best_step = 0;
-  double tokens_per_second = 0;  ///< of this process's steps
+  double tokens_per_second = 0;  ///< of this start's steps, in all processes
   nlohmann::ordered_json settings;
 };
 
-/// A whole run in a folder. At its end the model is the best by the metric, or the last without validation, and is
-/// written. @param settings of the checkpoint, what the options do not say @param validation null for none
+/// A whole run in a folder, which the first process writes. At its end the model is the best by the metric, or the last
+/// without validation, and is written. @param settings of the checkpoint, what the options do not say @param validation
+/// null for none
 /// @return nothing if it was interrupted
 std::optional<ClassificationResult> train_classifier(const std::string& name,
                                                      linformer::SequenceClassifier<float>& model,
                                                      const ClassificationOptions& options,
                                                      nlohmann::ordered_json settings, const LabelledSequences& training,
                                                      const LabelledSequences* validation, const std::string& folder,
-                                                     const linformer::Execution& execution);
+                                                     const linformer::Execution& execution, ProgramWorld world);
 
 /// Prints scores and writes them to a folder's scores.json.
 void report_scores(const ClassifierScores& scores, const std::vector<std::string>& names, const char* what,

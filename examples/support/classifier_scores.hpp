@@ -6,6 +6,7 @@
 #include <linformer/train/classification_scores.hpp>
 
 #include "model_folder.hpp"
+#include "processes.hpp"
 
 #include <algorithm>
 #include <cstdio>
@@ -40,6 +41,11 @@ struct LabelledSequences {
     } else {
       others.labels.push_back(labels[i]);
     }
+  }
+
+  /// Tokens of some of them together.
+  [[nodiscard]] linformer::Index tokens(std::span<const linformer::Index> samples) const {
+    return tokens_of(sequences, samples);
   }
 
   /// Some of them as a batch.
@@ -140,6 +146,6 @@ struct ClassifierScores {
   }
 };
 
-/// Of all samples, in batches of `batch`.
+/// Of all samples, in batches of `batch`, which the processes share out.
 ClassifierScores score(const linformer::SequenceClassifier<float>& model, const LabelledSequences& samples,
-                       linformer::Index batch, const linformer::Execution& execution);
+                       linformer::Index batch, const linformer::Execution& execution, ProgramWorld world);

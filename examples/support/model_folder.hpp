@@ -1,6 +1,7 @@
 #pragma once
 
 #include <linformer/core/file.hpp>
+#include <linformer/core/fingerprint.hpp>
 #include <linformer/io.hpp>
 #include <linformer/model/config_json.hpp>
 #include <linformer/model/model_file.hpp>
@@ -8,6 +9,7 @@
 #include <linformer/text/tokenizer.hpp>
 
 #include <filesystem>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -27,43 +29,34 @@ inline std::vector<linformer::Index> lengths_of(const std::vector<std::vector<li
   return lengths;
 }
 
-/// A few digits that tell data apart: FNV-1a.
-class Fingerprint {
- public:
-  void take(std::uint64_t word) {
-    for (int shift = 0; shift < 64; shift += 8) hash_ = (hash_ ^ (word >> shift & 255)) * 0x100000001B3;
+/// Tokens of some sequences together.
+inline linformer::Index tokens_of(const std::vector<std::vector<linformer::TokenId>>& sequences,
+                                  std::span<const linformer::Index> samples) {
+  linformer::Index tokens = 0;
+  for (const linformer::Index sample : samples) {
+    tokens += static_cast<linformer::Index>(sequences[static_cast<std::size_t>(sample)].size());
   }
-  void take(std::string_view bytes) {
-    take(bytes.size());
-    for (const char byte : bytes) hash_ = (hash_ ^ static_cast<unsigned char>(byte)) * 0x100000001B3;
-  }
-  [[nodiscard]] std::string text() const { return std::to_string(hash_); }
-
- private:
-  std::uint64_t hash_ = 0xCBF29CE484222325;
-};
+  return tokens;
+}
 
 /// What a run was trained on: one that goes on must find the same.
 inline std::string fingerprint_of(const std::vector<std::vector<linformer::TokenId>>& sequences,
                                   const std::vector<std::int32_t>& labels) {
-  Fingerprint fingerprint;
+  linformer::Fingerprint fingerprint;
   for (const auto& sequence : sequences) {
     fingerprint.take(sequence.size());
     for (const linformer::TokenId token : sequence) fingerprint.take(static_cast<std::uint64_t>(token));
   }
   for (const std::int32_t label : labels) fingerprint.take(static_cast<std::uint64_t>(label));
-  return std::to_string(sequences.size()) + " sequences, " + fingerprint.text();
+  return std::to_string(sequences.size()) + " sequences, " + std::to_string(fingerprint.value());
 }
 
 /// Of the values of all parameters of a module.
 template <class Module>
 std::string fingerprint_of(const Module& module) {
-  Fingerprint fingerprint;
-  module.for_each_parameter([&](const std::string& name, linformer::Shape, auto values) {
-    fingerprint.take(name);
-    fingerprint.take(std::string_view(reinterpret_cast<const char*>(values.data()), values.size_bytes()));
-  });
-  return fingerprint.text();
+  linformer::Fingerprint fingerprint;
+  fingerprint.take_parameters(module);
+  return std::to_string(fingerprint.value());
 }
 
 /// Reads the parameters of a module from a file that may hold others besides, such as an encoder's from a language

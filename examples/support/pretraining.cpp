@@ -49,6 +49,9 @@ class MaskedSequences {
   [[nodiscard]] std::span<const linformer::Index> samples(std::uint64_t epoch, linformer::Index i) {
     return order_.batch(epoch, i);
   }
+  [[nodiscard]] linformer::Index tokens(std::span<const linformer::Index> samples) const {
+    return tokens_of(sequences_, samples);
+  }
   [[nodiscard]] Batch batch(std::span<const linformer::Index> samples, std::uint64_t epoch) const {
     Sequences chosen;
     for (const linformer::Index sample : samples) chosen.push_back(sequences_[static_cast<std::size_t>(sample)]);
@@ -72,24 +75,25 @@ class MaskedLanguageTask {
 
   /// @param validation may be null
   MaskedLanguageTask(const Model& model, const PretrainingOptions& options, MaskedSequences& training,
-                     MaskedSequences* validation, const linformer::Execution& execution)
-      : model_(model), options_(options), training_(training), validation_(validation), execution_(execution) {}
+                     MaskedSequences* validation, const linformer::Execution& execution, ProgramWorld world)
+      : model_(model),
+        options_(options),
+        training_(training),
+        validation_(validation),
+        execution_(execution),
+        world_(std::move(world)) {}
 
   linformer::Index prepare(std::uint64_t step) {
     const auto batches = static_cast<std::uint64_t>(training_.batches());
     const std::uint64_t epoch = step / batches;
     const auto samples = training_.samples(epoch, static_cast<linformer::Index>(step % batches));
     step_ = step;
-    parts_ = MicroBatches(static_cast<linformer::Index>(samples.size()), options_.micro_batches);
+    parts_ = MicroBatches(static_cast<linformer::Index>(samples.size()), options_.micro_batches, world_);
     batches_.clear();
-    linformer::Index tokens = 0;
     for (linformer::Index i = 0; i < parts_.parts; ++i) {
-      const auto part =
-          samples.subspan(static_cast<std::size_t>(parts_.first(i)), static_cast<std::size_t>(parts_.count(i)));
-      batches_.push_back(training_.batch(part, epoch));
-      tokens += batches_.back().layout.rows();
+      batches_.push_back(training_.batch(parts_.of(samples, i), epoch));
     }
-    return tokens;
+    return training_.tokens(samples);
   }
 
   [[nodiscard]] linformer::Index micro_batches() const { return parts_.parts; }
@@ -103,14 +107,15 @@ class MaskedLanguageTask {
                                                gradient, execution_);
   }
 
-  /// Mean loss of the masked tokens of all validation batches, hidden as in epoch 0.
+  /// Mean loss of the masked tokens of all validation batches, hidden as in epoch 0. Processes share them out.
   [[nodiscard]] Evaluation evaluate() {
     linformer::LossSum sum;
-    for (linformer::Index i = 0; i < validation_->batches(); ++i) {
+    const auto own = linformer::part_of_rank(validation_->batches(), world_.rank(), world_.size());
+    for (linformer::Index i = own.begin; i < own.end; ++i) {
       const MaskedSequences::Batch batch = validation_->batch(validation_->samples(0, i), 0);
       sum += linformer::masked_language_loss(model_, batch.layout, batch.masked, execution_);
     }
-    const double loss = sum.mean();
+    const double loss = linformer::sum_over(world_, sum).mean();
     char text[80];
     std::snprintf(text, sizeof text, "validation loss %.4f, perplexity %.2f", loss, std::exp(loss));
     return {loss, loss, {{"validation_loss", loss}, {"perplexity", std::exp(loss)}}, text};
@@ -122,6 +127,7 @@ class MaskedLanguageTask {
   MaskedSequences& training_;
   MaskedSequences* validation_;
   const linformer::Execution& execution_;
+  ProgramWorld world_;
   std::uint64_t step_ = 0;
   MicroBatches parts_;
   std::vector<MaskedSequences::Batch> batches_;
@@ -132,7 +138,8 @@ class MaskedLanguageTask {
 
 std::optional<PretrainingResult> pretrain(const std::string& name, const PretrainingOptions& options,
                                           const AnyTokenizer& tokenizer, Sequences training_sequences,
-                                          Sequences validation_sequences, const std::string& folder) {
+                                          Sequences validation_sequences, const std::string& folder,
+                                          ProgramWorld world) {
   const linformer::EncoderConfig config = options.encoder.config(tokenizer.vocabulary_size());
   MaskedSequences training(tokenizer, std::move(training_sequences), options.seed, options.batch, /*shuffle=*/true);
   const bool judged = !validation_sequences.empty();
@@ -145,24 +152,28 @@ std::optional<PretrainingResult> pretrain(const std::string& name, const Pretrai
   settings["warmup"] = options.warmup;
 
   linformer::MaskedLanguageModel<float> model(config, options.seed);
-  TrainingRun<linformer::MaskedLanguageModel<float>> run(
-      model,
-      {.name = name,
-       .folder = folder,
-       .settings = settings,
-       .steps = options.steps,
-       .save_every = options.save_every,
-       .evaluate_every = judged ? options.evaluate_every : 0,
-       .trainer = {
-           .schedule = {.peak = options.learning_rate, .warmup_steps = options.warmup, .total_steps = options.steps}}});
+  TrainingRun<linformer::MaskedLanguageModel<float>> run(model,
+                                                         {.name = name,
+                                                          .folder = folder,
+                                                          .settings = settings,
+                                                          .steps = options.steps,
+                                                          .save_every = options.save_every,
+                                                          .evaluate_every = judged ? options.evaluate_every : 0,
+                                                          .trainer = {.schedule = {.peak = options.learning_rate,
+                                                                                   .warmup_steps = options.warmup,
+                                                                                   .total_steps = options.steps},
+                                                                      .shard_optimizer = options.shard_optimizer}},
+                                                         world);
   std::printf("%td parameters, %td sequences a batch, %td batches an epoch.\n", linformer::parameter_count(model),
               options.batch, training.batches());
   linformer::ThreadPool pool(options.threads);
   linformer::Workspace workspace;
   const linformer::Execution execution{pool, workspace, linformer::default_isa()};
-  MaskedLanguageTask task(model, options, training, judged ? &validation : nullptr, execution);
+  MaskedLanguageTask task(model, options, training, judged ? &validation : nullptr, execution, world);
   if (!run.train(task, pool)) return std::nullopt;
-  linformer::save_model(folder + "/model.safetensors", model, execution);
-  linformer::write_file(folder + "/config.json", linformer::to_json(config).dump(2) + "\n");
+  if (world.rank() == 0) {
+    linformer::save_model(folder + "/model.safetensors", model, execution);
+    linformer::write_file(folder + "/config.json", linformer::to_json(config).dump(2) + "\n");
+  }
   return PretrainingResult{config, linformer::parameter_count(model)};
 }

@@ -51,7 +51,9 @@ struct PretrainingResult {
   linformer::Index parameters = 0;
 };
 
-/// A whole run in a folder. @param validation empty for none @return nothing if it was interrupted
+/// A whole run in a folder, which the first process writes. @param validation empty for none
+/// @return nothing if it was interrupted
 std::optional<PretrainingResult> pretrain(const std::string& name, const PretrainingOptions& options,
                                           const AnyTokenizer& tokenizer, Sequences training_sequences,
-                                          Sequences validation_sequences, const std::string& folder);
+                                          Sequences validation_sequences, const std::string& folder,
+                                          ProgramWorld world);

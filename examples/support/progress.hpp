@@ -11,12 +11,13 @@
 class Progress {
  public:
   /// @param what shown in front, @param total units of work, @param unit their name
-  /// @param done units that were done before, whose time is not known
-  Progress(std::string what, double total, std::string unit, double done = 0)
+  /// @param done units that were done before, whose time is not known; @param quiet shows nothing at all
+  Progress(std::string what, double total, std::string unit, double done = 0, bool quiet = false)
       : what_(std::move(what)),
         unit_(std::move(unit)),
         total_(total),
         before_(done),
+        quiet_(quiet),
         terminal_(isatty(STDERR_FILENO) == 1) {}
   ~Progress() { clear(); }
   Progress(const Progress&) = delete;
@@ -26,7 +27,7 @@ class Progress {
   void update(double done, const std::string& note = {}) {
     const auto now = Clock::now();
     const auto interval = terminal_ ? std::chrono::milliseconds(100) : std::chrono::milliseconds(5000);
-    if (now - last_ < interval) return;
+    if (quiet_ || now - last_ < interval) return;
     last_ = now;
     shown_ = true;
     const double seconds = std::chrono::duration<double>(now - start_).count();
@@ -69,6 +70,6 @@ class Progress {
 
   std::string what_, unit_;
   double total_, before_;
-  bool terminal_, shown_ = false;
+  bool quiet_, terminal_, shown_ = false;
   Clock::time_point start_ = Clock::now(), last_ = start_;
 };

@@ -1,10 +1,15 @@
 #pragma once
 
+#include <linformer/parallel/part.hpp>
+
+#include "processes.hpp"
 #include "training_run.hpp"
 
 #include <CLI/CLI.hpp>
 
-#include <cstdio>
+#include <algorithm>
+#include <optional>
+#include <span>
 #include <string>
 
 /// What every training program may be told.
@@ -13,6 +18,7 @@ struct TrainingOptions {
   std::int64_t steps = 0, save_every = 200, evaluate_every = 0;
   double learning_rate = 1e-3;
   std::uint64_t seed = 1;
+  bool shard_optimizer = false;
 
   void add_to(CLI::App& app) {
     app.add_option("--batch", batch, "sequences a step")->check(CLI::PositiveNumber);
@@ -22,10 +28,12 @@ struct TrainingOptions {
     app.add_option("--learning-rate", learning_rate, "at its peak")->check(CLI::PositiveNumber);
     app.add_option("--seed", seed, "of weights, order, masking and dropout");
     app.add_option("--threads", threads, "threads; any number gives the same bits")->check(CLI::PositiveNumber);
+    app.add_flag("--shard-optimizer", shard_optimizer,
+                 "several processes (mpirun) share out the optimizer's state: less memory, the same but for rounding");
     app.add_option("--save-every", save_every, "steps between checkpoints")->check(CLI::PositiveNumber);
   }
 
-  /// Of a checkpoint: those that change a bit.
+  /// Of a checkpoint: those that change a bit of what one process alone does.
   [[nodiscard]] nlohmann::ordered_json settings() const {
     return {{"batch", batch},
             {"micro_batches", micro_batches},
@@ -35,27 +43,46 @@ struct TrainingOptions {
   }
 };
 
-/// A program's main: options, signals, and errors in a line of stderr. @param run the program; its exit status
+/// A program's main: processes, options, signals, and errors in a line of stderr.
+/// @param run the program, called as run(world); its exit status
 template <class Run>
 int run_program(CLI::App& app, int argc, char** argv, const Run& run) {
-  CLI11_PARSE(app, argc, argv);
-  stop_on_signals();
+  const Processes processes(argc, argv);
+  ProgramWorld world = processes.world();
+  std::optional<CLI::ParseError> error;
   try {
-    return run();
-  } catch (const std::exception& error) {
-    std::fprintf(stderr, "%s\n", error.what());
-    return 1;
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& its) {
+    error = its;
   }
+  if (any_process(world, error.has_value())) {
+    const bool first_tells = any_process(world, error && world.rank() == 0);
+    if (!error) return 1;
+    return world.rank() == 0 || !first_tells ? app.exit(*error) : error->get_exit_code();
+  }
+  stop_on_signals();
+  return processes.run([&] { return run(processes.world()); });
 }
 
-/// The part of a batch that is a micro-batch: parts differ by at most one sample, and none is empty.
+/// This process's share of a step's batch, and the part of it that is a micro-batch: parts differ by at most one
+/// sample, and none is empty. Samples are numbered as in the batch of all processes, so that draws do not depend on
+/// their number.
 struct MicroBatches {
-  linformer::Index samples = 0, parts = 1;
+  linformer::Part share{};
+  linformer::Index parts = 0;
 
   MicroBatches() = default;
-  MicroBatches(linformer::Index of_samples, linformer::Index most_parts)
-      : samples(of_samples), parts(std::min(of_samples, most_parts)) {}
+  MicroBatches(linformer::Index samples, linformer::Index most_parts, const ProgramWorld& world)
+      : share(linformer::part_of_rank(samples, world.rank(), world.size())),
+        parts(std::min(share.size(), most_parts)) {}
 
-  [[nodiscard]] linformer::Index first(linformer::Index part) const { return part * samples / parts; }
+  [[nodiscard]] linformer::Index first(linformer::Index part) const {
+    return share.begin + part * share.size() / parts;
+  }
   [[nodiscard]] linformer::Index count(linformer::Index part) const { return first(part + 1) - first(part); }
+  /// The samples of a part, among those of the whole batch.
+  [[nodiscard]] std::span<const linformer::Index> of(std::span<const linformer::Index> samples,
+                                                     linformer::Index part) const {
+    return samples.subspan(static_cast<std::size_t>(first(part)), static_cast<std::size_t>(count(part)));
+  }
 };

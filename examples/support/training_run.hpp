@@ -1,12 +1,16 @@
 #pragma once
 
 #include <linformer/core/file.hpp>
+#include <linformer/core/fingerprint.hpp>
+#include <linformer/core/version.hpp>
 #include <linformer/io.hpp>
 #include <linformer/model/config_json.hpp>
+#include <linformer/parallel/agreement.hpp>
 #include <linformer/train/early_stopping.hpp>
 #include <linformer/train/trainer.hpp>
 #include <linformer/train/training_file.hpp>
 
+#include "processes.hpp"
 #include "progress.hpp"
 
 #include <nlohmann/json.hpp>
@@ -63,48 +67,67 @@ struct TrainingRunConfig {
 };
 
 /// Trains a model by a task, which has
-///     Index prepare(std::uint64_t step)           takes up the data of a step; its tokens
-///     Index micro_batches()                       of this step
+///     Index prepare(std::uint64_t step)           takes up this process's data of a step; tokens of all processes
+///     Index micro_batches()                       of this step and process
 ///     LossSum accumulate(Index i, Model& gradient)  the gradient of micro-batch i, see `Trainer::step`
-///     Evaluation evaluate()                       of the model as it is
-/// The folder holds training.safetensors (the state), best.safetensors (the best model so far) and log.jsonl. A run
-/// that was killed at any moment goes on from its last checkpoint and ends with the same bits.
+///     Evaluation evaluate()                       of the model as it is, the same in every process
+/// The folder, which all processes see, holds training.safetensors (the state), best.safetensors (the best model so
+/// far) and log.jsonl, all written by the first process. A run that was killed at any moment goes on from its last
+/// checkpoint and ends with the same bits, or, in another number of processes, the same but for rounding.
 template <class Model>
 class TrainingRun {
  public:
-  /// Goes on from the folder's checkpoint, if it has one. @throws linformer::Error if that is one of other settings
-  TrainingRun(Model& model, TrainingRunConfig config)
+  /// Goes on from the folder's checkpoint, if it has one. @throws linformer::Error if that is one of other settings, or
+  ///   if processes differ in the library's version, the settings or the weights
+  TrainingRun(Model& model, TrainingRunConfig config, ProgramWorld world)
       : config_(std::move(config)),
         settings_(config_.settings.dump()),
         model_(model),
-        trainer_(model, config_.trainer),
+        world_(std::move(world)),
+        trainer_(model, config_.trainer, world_),
         stopping_(config_.stopping) {
+    require_agreement("version of the library", [](linformer::Fingerprint& version) {
+      for (const int number : {linformer::version_major, linformer::version_minor, linformer::version_patch}) {
+        version.take(static_cast<std::uint64_t>(number));
+      }
+    });
+    require_agreement("settings and data", [&](linformer::Fingerprint& settings) {
+      settings.take(settings_);
+      for (const std::int64_t each : {config_.steps, config_.save_every, config_.evaluate_every}) {
+        settings.take(static_cast<std::uint64_t>(each));
+      }
+      settings.take(static_cast<std::uint64_t>(config_.trainer.shard_optimizer));
+    });
     std::filesystem::create_directories(config_.folder);
     if (std::filesystem::exists(state())) {
       const auto file = linformer::SafetensorsFile::open(state());
-      linformer::load_training(file, model_, trainer_.optimizer(), settings_);
+      trainer_.load_optimizer(model_,
+                              [&](auto& optimizer) { linformer::load_training(file, model_, optimizer, settings_); });
       if (const auto entry = file.metadata().find("best"); entry != file.metadata().end()) read_best(entry->second);
       saved_ = steps();
       std::printf("Goes on at step %llu.\n", number(steps()));
     }
-    keep_log_until(log(), steps());
+    require_same_weights();
+    if (first_process()) keep_log_until(log(), steps());
   }
 
   /// Steps taken.
   [[nodiscard]] std::uint64_t steps() const { return trainer_.steps(); }
   /// The step after which the model that the run ends with was.
   [[nodiscard]] std::uint64_t best_step() const { return config_.keep_best ? best_step_ : steps(); }
-  /// Tokens that a second of this process's steps took up, evaluations aside.
+  /// Tokens that a second of this start's steps took up, in all processes, evaluations aside.
   [[nodiscard]] double tokens_per_second() const { return tokens_ / std::max(seconds_, 1e-9); }
 
-  /// @return false if the run was interrupted; else the model is the one to keep
+  /// @return false if the run was interrupted, in any process; else the model is the one to keep
   /// @throws linformer::Error not_finite once a loss is; the last checkpoint stays as it is
   template <class Task>
   bool train(Task& task, linformer::ThreadPool& pool) {
-    std::ofstream log_file(log(), std::ios::app);
-    Progress progress(config_.name, static_cast<double>(config_.steps), "steps", static_cast<double>(steps()));
+    std::ofstream log_file;
+    if (first_process()) log_file.open(log(), std::ios::app);
+    Progress progress(config_.name, static_cast<double>(config_.steps), "steps", static_cast<double>(steps()),
+                      /*quiet=*/!first_process());
     try {
-      while (!finished() && !interrupted) step(task, pool, progress, log_file);
+      while (!finished() && !any_process(world_, interrupted)) step(task, pool, progress, log_file);
     } catch (const linformer::Error& error) {
       if (error.code() != linformer::ErrorCode::not_finite) throw;
       throw linformer::Error(error.code(), error.tensor(), error.expected(), error.actual() + ". " + what_is_kept());
@@ -119,12 +142,33 @@ class TrainingRun {
       std::printf("Stopped at step %llu: nothing better in %td evaluations.\n", number(steps()),
                   stopping_.without_improvement);
     }
-    if (config_.keep_best) linformer::load_parameters(linformer::SafetensorsFile::open(best()), model_);
+    if (config_.keep_best) {
+      wait_for_all(world_);  // for the first to have written it
+      linformer::load_parameters(linformer::SafetensorsFile::open(best()), model_);
+      require_same_weights();
+    }
     return true;
   }
 
  private:
   using Clock = std::chrono::steady_clock;
+
+  [[nodiscard]] bool first_process() const { return world_.rank() == 0; }
+
+  /// @param take called as take(fingerprint)
+  template <class Take>
+  void require_agreement(const char* what, const Take& take) {
+    linformer::Fingerprint fingerprint;
+    take(fingerprint);
+    linformer::require_agreement(world_, what, fingerprint.value());
+  }
+  void require_same_weights() {
+    if (world_.size() == 1) return;
+    require_agreement("weights and steps taken", [&](linformer::Fingerprint& state) {
+      state.take(steps());
+      state.take_parameters(model_);
+    });
+  }
 
   static unsigned long long number(std::uint64_t steps) { return steps; }
   [[nodiscard]] std::string state() const { return training_state_path(config_.folder); }
@@ -164,10 +208,10 @@ class TrainingRun {
       std::fflush(stdout);
       if (config_.keep_best && stopping_.update(evaluation.score)) {
         best_step_ = steps();
-        linformer::save_parameters(best(), model_);
+        if (first_process()) linformer::save_parameters(best(), model_);
       }
     }
-    log_file << line.dump() << std::endl;
+    if (first_process()) log_file << line.dump() << std::endl;
     if (due(config_.save_every)) save();
     char note[64];
     std::snprintf(note, sizeof note, "loss %.4f  %.0f tokens/s", done.loss.mean(), tokens_per_second());
@@ -185,7 +229,8 @@ class TrainingRun {
                                             {"without_improvement", stopping_.without_improvement}}
                          .dump();
     }
-    linformer::save_training(state(), model_, trainer_.optimizer(), settings_, more);
+    trainer_.save_optimizer(
+        model_, [&](const auto& optimizer) { linformer::save_training(state(), model_, optimizer, settings_, more); });
     saved_ = steps();
   }
 
@@ -207,7 +252,8 @@ class TrainingRun {
   TrainingRunConfig config_;
   std::string settings_;
   Model& model_;
-  linformer::Trainer<float, Model> trainer_;
+  ProgramWorld world_;
+  linformer::Trainer<float, Model, ProgramWorld> trainer_;
   linformer::EarlyStopping stopping_;
   std::uint64_t best_step_ = 0;
   std::optional<std::uint64_t> saved_;  ///< the step of the checkpoint

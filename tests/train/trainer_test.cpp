@@ -5,6 +5,8 @@
 #include "support/attention_support.hpp"
 #include "support/central_differences.hpp"
 #include "support/resources.hpp"
+#include "support/thread_world.hpp"
+#include "train/two_parameters.hpp"
 
 namespace {
 
@@ -148,4 +150,124 @@ TEST_CASE("a loss that is not finite stops training and changes nothing", "[trai
   REQUIRE(values_of_model() == before);
   REQUIRE_FALSE(step(1, 1));
   REQUIRE(trainer.steps() == 1);
+}
+
+namespace {
+
+constexpr Index all_samples = 5;
+
+/// Adds the gradient of half the squared distance of all values to those of a sample.
+LossSum approach(Index sample, const TwoParameters<double>& model, TwoParameters<double>& gradient) {
+  LossSum sum{0, 1};
+  const auto add = [&](const auto& values, auto& its_gradient) {
+    for (Index i = 0; i < values.size(); ++i) {
+      const double difference = values.data()[i] - 0.1 * static_cast<double>(sample * i + i + 1);
+      its_gradient.data()[i] += difference;
+      sum.loss += difference * difference / 2;
+    }
+  };
+  add(model.weight, gradient.weight);
+  add(model.bias, gradient.bias);
+  return sum;
+}
+
+TwoParameters<double> all_zero() { return {Matrix<double>::Zero(2, 3), Vector<double>::Zero(2)}; }
+
+std::vector<double> values_in(const auto& module) {
+  std::vector<double> values;
+  module.for_each_parameter([&](const std::string&, Shape, std::span<const double> its) {
+    values.insert(values.end(), its.begin(), its.end());
+  });
+  return values;
+}
+
+double largest_difference(const std::vector<double>& a, const std::vector<double>& b) {
+  REQUIRE(a.size() == b.size());
+  double largest = 0;
+  for (std::size_t i = 0; i < a.size(); ++i) largest = std::max(largest, std::abs(a[i] - b[i]));
+  return largest;
+}
+
+TrainerConfig approach_config(bool sharded) {
+  return {.schedule = {.kind = ScheduleKind::constant, .peak = 1e-2},
+          .max_gradient_norm = 0.5,
+          .shard_optimizer = sharded,
+          .bucket = 3};
+}
+
+/// Steps of one process of a world, with its share of the samples.
+template <World W>
+void take_approach_steps(int steps, W& world, TwoParameters<double>& model,
+                         Trainer<double, TwoParameters<double>, W>& trainer) {
+  ThreadPool pool(1);
+  const Part share = part_of_rank(all_samples, world.rank(), world.size());
+  for (int i = 0; i < steps; ++i) {
+    trainer.step(
+        model, share.size(),
+        [&](Index sample, TwoParameters<double>& gradient) { return approach(share.begin + sample, model, gradient); },
+        pool);
+  }
+}
+
+}  // namespace
+
+TEST_CASE("any number of processes takes one's steps, and goes on from what another number saved", "[trainer]") {
+  SingleProcess alone;
+  TwoParameters<double> expected = all_zero();
+  Trainer<double, TwoParameters<double>> one(expected, approach_config(false));
+  take_approach_steps(3, alone, expected, one);
+  TwoParameters<double> saved_model = expected;
+  std::optional<AdamW<double>> saved;
+  one.save_optimizer(expected, [&](const AdamW<double>& optimizer) { saved = optimizer; });
+  take_approach_steps(3, alone, expected, one);
+
+  const Index ranks = GENERATE(Index{1}, Index{2}, Index{3}, Index{7});  // more than samples, too
+  const bool sharded = GENERATE(false, true);
+  CAPTURE(ranks, sharded);
+  run_ranks(ranks, [&](ThreadWorld world) {
+    const auto check = [&](const TwoParameters<double>& model, auto& trainer) {
+      // Values of 1 move by 1e-2 a step, which a rounding of g changes by 1e-16 · 1e-2 / 1e-6 at most.
+      CHECK(largest_difference(values_in(model), values_in(expected)) < 1e-11);
+      CHECK(trainer.steps() == 6);
+      trainer.save_optimizer(model, [&](const AdamW<double>& optimizer) {
+        CHECK(world.rank() == 0);
+        CHECK(optimizer.steps() == 6);
+        CHECK(largest_difference(values_in(optimizer), values_in(one.optimizer())) < 1e-13);
+      });
+    };
+    TwoParameters<double> model = all_zero();
+    Trainer<double, TwoParameters<double>, ThreadWorld> trainer(model, approach_config(sharded), world);
+    take_approach_steps(6, world, model, trainer);
+    check(model, trainer);
+
+    model = saved_model;
+    Trainer<double, TwoParameters<double>, ThreadWorld> second(model, approach_config(sharded), world);
+    second.load_optimizer(model, [&](AdamW<double>& optimizer) { optimizer = *saved; });
+    take_approach_steps(3, world, model, second);
+    check(model, second);
+  });
+}
+
+TEST_CASE("a gradient that is not finite in one process is an error in all", "[trainer]") {
+  const bool sharded = GENERATE(false, true);
+  int told = 0;
+  run_ranks(3, [&](ThreadWorld world) {
+    TwoParameters<double> model = all_zero();
+    Trainer<double, TwoParameters<double>, ThreadWorld> trainer(model, approach_config(sharded), world);
+    ThreadPool pool(1);
+    try {
+      trainer.step(
+          model, 1,
+          [&](Index, TwoParameters<double>& gradient) {
+            if (world.rank() == 1) gradient.bias(0) = std::numeric_limits<double>::quiet_NaN();
+            return LossSum{1, 1};
+          },
+          pool);
+    } catch (const Error& error) {
+      if (error.code() == ErrorCode::not_finite) ++told;
+    }
+    CHECK(trainer.steps() == 0);
+    CHECK(values_in(model) == values_in(all_zero()));
+  });
+  CHECK(told == 3);
 }

@@ -28,6 +28,16 @@ void take_steps(Model& model, Trainer<float, Model>& trainer, std::uint64_t unti
   }
 }
 
+/// The state of a run, written and read as a program does.
+void save_run(const std::string& path, const Model& model, Trainer<float, Model>& trainer,
+              const std::map<std::string, std::string>& more = {}) {
+  trainer.save_optimizer(model, [&](const auto& optimizer) { save_training(path, model, optimizer, "these", more); });
+}
+void load_run(const SafetensorsFile& file, Model& model, Trainer<float, Model>& trainer,
+              const std::string& settings = "these") {
+  trainer.load_optimizer(model, [&](auto& optimizer) { load_training(file, model, optimizer, settings); });
+}
+
 std::vector<float> values_of_model(const Model& model) {
   std::vector<float> weights;
   model.for_each_parameter([&](const std::string&, Shape, std::span<const float> values) {
@@ -48,11 +58,11 @@ TEST_CASE("a run that was saved goes on bit for bit", "[training_file]") {
   Model first(small(), 1);
   Trainer<float, Model> first_trainer(first, config);
   take_steps(first, first_trainer, 5);
-  save_training(folder.file("state"), first, first_trainer.optimizer(), "settings");
+  save_run(folder.file("state"), first, first_trainer);
 
   Model second(small(), 2);  // other weights, all replaced
   Trainer<float, Model> second_trainer(second, config);
-  load_training(SafetensorsFile::open(folder.file("state")), second, second_trainer.optimizer(), "settings");
+  load_run(SafetensorsFile::open(folder.file("state")), second, second_trainer);
   REQUIRE(second_trainer.steps() == 5);
   take_steps(second, second_trainer, 12);
   REQUIRE(values_of_model(second) == values_of_model(whole));
@@ -63,11 +73,11 @@ TEST_CASE("further entries stand beside the settings and the steps", "[training_
   Model model(small(), 1);
   Trainer<float, Model> trainer(model, {});
   take_steps(model, trainer, 2);
-  save_training(folder.file("state"), model, trainer.optimizer(), "these", {{"best", "0.5"}, {"steps", "7"}});
+  save_run(folder.file("state"), model, trainer, {{"best", "0.5"}, {"steps", "7"}});
   const SafetensorsFile file = SafetensorsFile::open(folder.file("state"));
   using Entries = std::map<std::string, std::string>;
   REQUIRE(file.metadata() == Entries{{"best", "0.5"}, {"settings", "these"}, {"steps", "2"}});
-  load_training(file, model, trainer.optimizer(), "these");
+  load_run(file, model, trainer);
   REQUIRE(trainer.steps() == 2);
 }
 
@@ -75,15 +85,14 @@ TEST_CASE("a training file of other settings or another model is refused, and no
   const TemporaryFolder folder;
   Model model(small(), 1);
   Trainer<float, Model> trainer(model, {});
-  save_training(folder.file("state"), model, trainer.optimizer(), "these");
+  save_run(folder.file("state"), model, trainer);
   const SafetensorsFile file = SafetensorsFile::open(folder.file("state"));
   EncoderConfig wide = small();
   wide.model_width = 8;
   Model other(wide, 1);
   Trainer<float, Model> other_trainer(other, {});
   const std::vector<float> before = values_of_model(other);
-  REQUIRE(failure_of([&] { load_training(file, model, trainer.optimizer(), "those"); }).code() ==
-          ErrorCode::invalid_configuration);
-  REQUIRE_THROWS_AS(load_training(file, other, other_trainer.optimizer(), "these"), Error);
+  REQUIRE(failure_of([&] { load_run(file, model, trainer, "those"); }).code() == ErrorCode::invalid_configuration);
+  REQUIRE_THROWS_AS(load_run(file, other, other_trainer), Error);
   REQUIRE(values_of_model(other) == before);
 }

@@ -28,6 +28,7 @@ enum class ErrorCode {
   parameter_mismatch,     ///< two modules that belong together differ in names or shapes of parameters
   not_finite,             ///< a loss or gradient that is NaN or infinite
   self_test_failed,       ///< a model file whose weights do not give the output that was saved with them
+  ranks_disagree,         ///< processes that train one model together differ in version, settings or weights
 };
 
 /// Every error that the library raises. The facts are kept apart, so that a service can log them as fields.

@@ -5,6 +5,7 @@
 #include <mpi.h>
 
 #include <cstdio>
+#include <cstdlib>
 #include <exception>
 
 namespace linformer::inline LINFORMER_ABI {
@@ -24,6 +25,15 @@ class MpiEnvironment {
   ~MpiEnvironment() {
     if (std::uncaught_exceptions() > 0) abort("left by an exception");
     MPI_Finalize();
+  }
+
+  /// Whether a launcher of MPI, such as mpirun or srun, has started this process: one that was started alone need not
+  /// begin MPI at all. Asks for what Open MPI, PMIx and PMI (MPICH, Intel MPI, Slurm) leave in the environment.
+  [[nodiscard]] static bool launched() {
+    for (const char* name : {"OMPI_COMM_WORLD_SIZE", "PMIX_RANK", "PMI_RANK"}) {
+      if (std::getenv(name) != nullptr) return true;
+    }
+    return false;
   }
 
   /// Ends all processes of the program at once, after a message that names this one. @param status 1 … 255, of each

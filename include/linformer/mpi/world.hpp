@@ -18,9 +18,11 @@ namespace linformer::inline LINFORMER_ABI {
 /// values than that go in several calls.
 class MpiWorld {
  public:
+  /// This process alone, which needs no MPI.
+  MpiWorld() = default;
   /// @param communicator stays the caller's, and outlives the world
   /// @param most_values of one call of MPI, 1 … 2^31 − 1
-  explicit MpiWorld(MPI_Comm communicator = MPI_COMM_WORLD, Index most_values = Index{1} << 28)
+  explicit MpiWorld(MPI_Comm communicator, Index most_values = Index{1} << 28)
       : MpiWorld(std::make_shared<MPI_Comm>(communicator), most_values) {}
 
   [[nodiscard]] Index rank() const { return rank_; }
@@ -62,6 +64,7 @@ class MpiWorld {
     });
   }
   [[nodiscard]] MpiWorld split(Index color, Index key) {
+    if (communicator_ == nullptr) return *this;
     const std::shared_ptr<MPI_Comm> part(new MPI_Comm(MPI_COMM_NULL), [](MPI_Comm* communicator) {
       int finalized = 0;
       MPI_Finalized(&finalized);
@@ -94,6 +97,7 @@ class MpiWorld {
   /// Calls each(piece, its beginning among the values) for what one call of MPI takes at a time.
   template <Scalar T, class Each>
   void for_each_piece(std::span<T> values, const Each& each) const {
+    if (communicator_ == nullptr) return;
     const auto total = static_cast<Index>(values.size());
     for (Index begin = 0; begin < total; begin += most_values_) {
       each(values.subspan(static_cast<std::size_t>(begin),
@@ -122,8 +126,8 @@ class MpiWorld {
     }
   }
 
-  std::shared_ptr<MPI_Comm> communicator_;
-  Index most_values_, rank_ = 0, size_ = 1;
+  std::shared_ptr<MPI_Comm> communicator_;  ///< null: this process alone
+  Index most_values_ = 0, rank_ = 0, size_ = 1;
   std::vector<int> counts_, displacements_;  // of one call of MPI
 };
 

@@ -60,8 +60,8 @@ class ConfusionMatrix {
 
   [[nodiscard]] Index classes() const noexcept { return classes_; }
 
-  /// Counts one row. @throws Error out_of_range for what is no class
-  void add(std::int32_t actual, std::int32_t predicted) { ++counts_[place(actual, predicted)]; }
+  /// Counts rows. @throws Error out_of_range for what is no class
+  void add(std::int32_t actual, std::int32_t predicted, Index rows = 1) { counts_[place(actual, predicted)] += rows; }
 
   /// Rows of a class that were taken for a class. @throws Error out_of_range
   [[nodiscard]] Index operator()(Index actual, Index predicted) const { return counts_[place(actual, predicted)]; }

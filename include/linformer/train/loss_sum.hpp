@@ -1,6 +1,8 @@
 #pragma once
 
-#include <linformer/core/error.hpp>
+#include <linformer/parallel/world.hpp>
+
+#include <span>
 
 namespace linformer::inline LINFORMER_ABI {
 
@@ -17,5 +19,13 @@ struct LossSum {
   /// NaN where nothing has weight, as PyTorch's.
   [[nodiscard]] double mean() const noexcept { return loss / weight; }
 };
+
+/// What all processes have together. Collective.
+template <World W>
+[[nodiscard]] LossSum sum_over(W& world, const LossSum& own) {
+  double sums[] = {own.loss, own.weight};
+  world.sum(std::span<double>(sums));
+  return {sums[0], sums[1]};
+}
 
 }  // namespace linformer::inline LINFORMER_ABI
