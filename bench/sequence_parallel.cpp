@@ -72,7 +72,9 @@ Measured measure(const Options& options, Index n, MpiWorld processes) {
   Measured result;
   Traffic traffic;
   CountedWorld<MpiWorld> world(processes, traffic);
-  RankGrid<CountedWorld<MpiWorld>> grid = make_rank_grid(world, world.size());
+  Traffic within_one;  // columns of E have one owner, which asks nobody
+  const RankGrid<MpiWorld> parts = make_rank_grid(processes, processes.size());
+  RankGrid<CountedWorld<MpiWorld>> grid{world, {parts.sequence, traffic}, {parts.same_part, within_one}};
   const Part held = part_of_rank(n, world.rank(), world.size());
   const Encoder<float> encoder({.vocabulary_size = 256,
                                 .sequence_length = n,
@@ -144,7 +146,7 @@ void print(const Options& options, Index n, Index ranks, const Measured& measure
 }
 
 int run_all(int argc, char** argv) {
-  MpiWorld processes;
+  MpiWorld processes(MPI_COMM_WORLD);
   const bench::Flags flags(
       argc, argv,
       {"lengths", "sequences", "layers", "width", "heads", "length", "sharing", "feed-forward", "steps", "threads"});

@@ -32,7 +32,7 @@ TEST_CASE("processes with parts of sequences agree with one", "[mpi]") {
   };
   const auto [logits, gradient] = gradient_of(model_of({}), tokens, {});
 
-  MpiWorld world;
+  MpiWorld world(MPI_COMM_WORLD);
   RankGrid<MpiWorld> grid = make_rank_grid(world, world.size());
   const Part held = part_of_rank(config.sequence_length, world.rank(), world.size());
   auto [part_logits, part_gradient] =
