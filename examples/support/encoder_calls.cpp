@@ -35,9 +35,11 @@ linformer::Matrix<float> hidden_states(const linformer::Encoder<float>& encoder,
 }
 
 template linformer::Matrix<float> linformer::sentence_embeddings<float, linformer::Trainable>(
-    const linformer::Encoder<float>&, const linformer::TokenBatch&, const linformer::Execution&);
+    const linformer::Encoder<float>&, const linformer::TokenBatch&, const linformer::Execution&,
+    const linformer::WorldView&);
 template linformer::Matrix<float> linformer::sentence_embeddings<float, linformer::Frozen>(
-    const linformer::FrozenEncoder<float>&, const linformer::TokenBatch&, const linformer::Execution&);
+    const linformer::FrozenEncoder<float>&, const linformer::TokenBatch&, const linformer::Execution&,
+    const linformer::WorldView&);
 template std::vector<linformer::LayerDifference> linformer::layer_differences<float>(const linformer::Encoder<float>&,
                                                                                      const linformer::Encoder<float>&,
                                                                                      const linformer::TokenBatch&,

@@ -18,9 +18,11 @@ linformer::Matrix<float> hidden_states(const linformer::Encoder<float>& encoder,
                                        const linformer::Execution& execution);
 
 extern template linformer::Matrix<float> linformer::sentence_embeddings<float, linformer::Trainable>(
-    const linformer::Encoder<float>&, const linformer::TokenBatch&, const linformer::Execution&);
+    const linformer::Encoder<float>&, const linformer::TokenBatch&, const linformer::Execution&,
+    const linformer::WorldView&);
 extern template linformer::Matrix<float> linformer::sentence_embeddings<float, linformer::Frozen>(
-    const linformer::FrozenEncoder<float>&, const linformer::TokenBatch&, const linformer::Execution&);
+    const linformer::FrozenEncoder<float>&, const linformer::TokenBatch&, const linformer::Execution&,
+    const linformer::WorldView&);
 extern template std::vector<linformer::LayerDifference> linformer::layer_differences<float>(
     const linformer::Encoder<float>&, const linformer::Encoder<float>&, const linformer::TokenBatch&,
     const linformer::Execution&);

@@ -198,3 +198,44 @@ TEST_CASE("copies of a projection set are deep") {
   CHECK(copy.layer(0).key[0] != set.layer(0).key[0]);
   CHECK(copy.layer(0).key[0] == &copy.projection(0, 1, Side::key));
 }
+
+TEST_CASE("a set for some positions holds the same columns, frozen too") {
+  constexpr Index n = 23, k = 5, features = 3;
+  const std::vector<Index> odd{7, 9, 11, 13};
+  for (const ProjectionKind kind : {ProjectionKind::learned, ProjectionKind::gaussian, ProjectionKind::mean_pooling}) {
+    const ProjectionSetConfig config{.layers = 2,
+                                     .heads = 1,
+                                     .sequence_length = n,
+                                     .projected_length = k,
+                                     .projection = {.kind = kind, .stored = true, .bias = true}};
+    ProjectionSetConfig of_part = config;
+    of_part.held = Part{6, 15};
+    const ProjectionSet<float> whole(config, 1), part(of_part, 1);
+    const bool learned = kind == ProjectionKind::learned;
+    CHECK(whole.partial_parameters().empty());
+    CHECK(part.partial_parameters() ==
+          (learned ? std::vector<std::string>{"projections.0.key.weight", "projections.0.value.weight",
+                                              "projections.1.key.weight", "projections.1.value.weight"}
+                   : std::vector<std::string>{}));
+    const ProjectionSet<float> frozen = part.frozen(Precision::full);
+    Workspace workspace;
+    for (const Positions& tokens : {Positions{6, 9}, Positions{8, 4}, Positions{0, 4, odd.data()}}) {
+      const Matrix<float> x = random_matrix<float>(tokens.count, features, 1);
+      const auto projected = [&](const ProjectionSet<float>& set) {
+        const Projection<float>& projection = set.projection(1, 0, Side::value);
+        CHECK(projection.columns() == n);
+        Matrix<float> out = Matrix<float>::Zero(k, features);
+        projection.accumulate(tokens, x, out, nullptr, {workspace, default_isa()});
+        return out;
+      };
+      CHECK(same_bits(projected(part), projected(whole)));
+      CHECK((projected(frozen) - projected(whole)).cwiseAbs().maxCoeff() < 1e-6F);
+    }
+    CHECK(part.projection(0, 0, Side::key).held() == (kind == ProjectionKind::mean_pooling ? Part{0, n} : Part{6, 15}));
+  }
+  check_error(
+      [] {
+        ProjectionSet<float>({.heads = 1, .sequence_length = 9, .projected_length = 3, .held = Part{4, 3}}, 1);
+      },
+      ErrorCode::invalid_configuration, "held");
+}

@@ -301,3 +301,30 @@ TEST_CASE("a batch does not become shorter by padding", "[batch]") {
   CHECK(code_of([&] { static_cast<void>(to_padded(holes, largest / 2)); }) == ErrorCode::size_overflow);
   CHECK(to_padded(holes, 3).row(2).sum() == 2);
 }
+
+TEST_CASE("parts of a batch are its tokens at some positions, which they keep", "[batch]") {
+  for (const TokenMask& mask : {mask_of({"011010", "111111", "000000", "100001"}), mask_of({"111110", "110000"})}) {
+    const BatchLayout layout = BatchLayout::from_mask(mask);
+    Batch<double> batch{layout, Matrix<double>(layout.rows(), 1)};
+    for (Index row = 0; row < layout.rows(); ++row) batch.rows(row, 0) = static_cast<double>(row);
+    for (Index begin = 0; begin <= 6; ++begin) {
+      for (Index end = begin; end <= 6; ++end) {
+        const Batch<double> part = batch.part(begin, end);
+        REQUIRE(part.layout.sequences() == layout.sequences());
+        Index row = 0;
+        for (Index b = 0; b < layout.sequences(); ++b) {
+          Index count = 0;
+          for (Index i = 0; i < layout.length(b); ++i) {
+            const Index position = layout.positions(b)[i];
+            if (position < begin || position >= end) continue;
+            REQUIRE(count < part.layout.length(b));
+            CHECK(part.layout.positions(b)[count++] == position);
+            CHECK(part.rows(row++, 0) == static_cast<double>(layout.offset(b) + i));
+          }
+          CHECK(part.layout.length(b) == count);
+        }
+        CHECK(part.layout.part(begin, end) == part.layout);
+      }
+    }
+  }
+}

@@ -291,3 +291,17 @@ TEMPLATE_TEST_CASE("filling is the definition, bit for bit", "[random]", float, 
     CHECK(equal);
   }
 }
+
+TEMPLATE_TEST_CASE("a part is filled as the whole is", "[random]", float, double) {
+  constexpr auto scale = static_cast<TestType>(0.1);
+  std::vector<TestType> whole(300);
+  fill_normal(std::span(whole), stream, scale);
+  for (std::size_t first = 0; first < 9; ++first) {
+    for (const std::size_t size : std::initializer_list<std::size_t>{0, 1, 2, 3, 4, 5, 7, 130, 291}) {
+      CAPTURE(first, size);
+      std::vector<TestType> part(size);
+      fill_normal(std::span(part), stream, scale, static_cast<Index>(first));
+      CHECK(std::equal(part.begin(), part.end(), whole.begin() + static_cast<std::ptrdiff_t>(first)));
+    }
+  }
+}

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <linformer/attention/attend_backward.hpp>
+#include <linformer/attention/for_each_sequence.hpp>
 #include <linformer/attention/linformer_attention.hpp>
 #include <linformer/attention/project_backward.hpp>
 #include <linformer/nn/rows.hpp>
@@ -16,6 +17,9 @@ struct AttentionCall {
   const BatchLayout& tokens;
   std::optional<Order> order{};             ///< of forward; backward takes reassociated for absorbed
   std::optional<DropoutAddress> dropout{};  ///< as forward had it
+  WorldView sequence{};                     ///< as forward had it
+  /// What forward gave to `ForwardOptions::contexts`; null: accumulated anew, for one all-reduce more.
+  const std::vector<ProjectedContext<T>>* contexts = nullptr;
 };
 
 namespace detail {
@@ -30,30 +34,13 @@ struct BackwardScratch {
   std::vector<ProjectedSequence<T>> projected;
 };
 
-/// Calls work(b, execution) for each sequence: spread over threads where there are enough of them.
-template <class Work>
-void for_each_sequence(Index sequences, const Execution& execution, const Work& work) {
-  const Index threads = execution.pool.threads();
-  if (threads == 1 || sequences < threads) {
-    for (Index b = 0; b < sequences; ++b) work(b, execution);
-    return;
-  }
-  execution.workspace.reserve_workers(threads);
-  execution.pool.run(threads, [&](Index lane, Index) {
-    ThreadPool alone(1);
-    Workspace& own = execution.workspace.worker(lane);
-    for (Index b = lane; b < sequences; b += threads) {
-      const Workspace::Scope scope(own);
-      work(b, Execution{alone, own, execution.isa, execution.precision});
-    }
-  });
-}
-
 }  // namespace detail
 
 /// Backward of one attention layer over a ragged batch: adds to the gradients of its input, of its weights and of its
 /// projections. Scores, P̄ and K̄ are computed anew from x, so that nothing but x need be kept, and memory is O(n·D).
-/// Where no order is given the planner chooses one for the whole batch, by its longest sequence.
+/// Where no order is given the planner chooses one for the whole batch, by its longest sequence. Where other processes
+/// hold tokens of the same sequences, each is left with its part of the gradients of weights: their sum over processes
+/// is the whole one. Of columns of E and F, and of the inputs, each has those of its tokens, complete.
 /// @param y_gradient rows of x × D
 /// @param x_gradient rows of x × D, @param context_gradient rows of the context × context width: in self-attention the
 ///   same memory
@@ -65,7 +52,7 @@ void attention_backward(const AttentionBlock<T>& block, const LayerProjections<T
                         const LayerProjectionGradients<T>& projection_gradients, const Execution& resources) {
   const Execution execution{resources.pool, resources.workspace, resources.isa};  // weights that train are not rounded
   const AttentionConfig& config = block.config();
-  block.require_batches(call.x, call.queries, call.context, call.tokens);
+  block.require_batches(projections, call.x, call.queries, call.context, call.tokens);
   const AttentionWeights<T>& weights = block.weights();
   AttentionWeights<T>& to_weights = gradient.weights();
   const Index width = config.heads * config.head_width;
@@ -74,8 +61,10 @@ void attention_backward(const AttentionBlock<T>& block, const LayerProjections<T
   detail::require_shape("x gradient", x_gradient.rows(), x_gradient.cols(), rows, config.model_width);
   detail::require_shape("context gradient", context_gradient.rows(), context_gradient.cols(), call.context.rows(),
                         config.context_width);
-  if (rows == 0) return;
+  if (rows == 0 && !call.sequence) return;
   const bool is_linformer = config.mechanism == Mechanism::linformer;
+  detail::require(is_linformer || !call.sequence, ErrorCode::unsupported, "sequence", "Mechanism::linformer",
+                  "softmax attention");
   const T scale = T{1} / std::sqrt(static_cast<T>(config.head_width));
   const Workspace::Scope scope(execution.workspace);
   const auto matrix = [&](Index count, Index columns) {
@@ -98,11 +87,19 @@ void attention_backward(const AttentionBlock<T>& block, const LayerProjections<T
     const auto heads = static_cast<std::size_t>(config.heads);
     detail::require(projection_gradients.key.size() == heads && projection_gradients.value.size() == heads,
                     ErrorCode::shape_mismatch, "projection gradients", "a pair for each head", "other numbers");
+    // The same in every process: of contexts that forward kept theirs, else that of the configured length.
+    if (call.sequence) longest = config.sequence_length;
     order = call.order.value_or(block.plan(projections, longest, longest).order);
+    if (call.contexts != nullptr && !call.contexts->empty()) order = call.contexts->front().order();
     if (order == Order::absorbed) order = Order::reassociated;
     its_streams = &block.streams(projections, order, execution.workspace);
   }
   const ContextStreams<T>& streams = *its_streams;
+  const std::vector<ProjectedContext<T>>& contexts = call.contexts != nullptr ? *call.contexts : scratch.contexts;
+  if (call.contexts != nullptr) {
+    detail::require_shape("contexts", static_cast<Index>(contexts.size()), 1, batch, 1);
+    for (const ProjectedContext<T>& context : contexts) streams.require_match(context);
+  }
   const bool has_token_keys = order == Order::direct;
   const Index token_rows = has_token_keys ? call.context.rows() : 0;
   auto token_keys = matrix(token_rows, width), token_values = matrix(token_rows, width);
@@ -114,15 +111,21 @@ void attention_backward(const AttentionBlock<T>& block, const LayerProjections<T
   auto keys = matrix(key_rows, width), values = matrix(is_linformer ? key_rows : 0, width);
   if (is_linformer) {
     const TransposedWeights<T> transposed_weights = weights.transposed(execution.here());
+    if (call.contexts == nullptr) {
+      detail::for_each_sequence(batch, execution, [&](Index b, const Execution& its_execution) {
+        auto& context = scratch.contexts[static_cast<std::size_t>(b)];
+        streams.reset(context);
+        accumulate_context<T>(transposed_weights, streams, config.sequence_length, call.tokens.positions(b),
+                              call.context.middleRows(call.tokens.offset(b), call.tokens.length(b)), context,
+                              its_execution);
+      });
+      if (call.sequence)
+        merge_contexts(std::span(scratch.contexts).first(of_batch), call.sequence, execution.workspace);
+    }
     detail::for_each_sequence(batch, execution, [&](Index b, const Execution& its_execution) {
       const auto place = static_cast<std::size_t>(b);
-      auto& context = scratch.contexts[place];
       auto& keys_values = its_execution.workspace.template kept<KeysValues<T>>();
-      streams.reset(context);
-      accumulate_context<T>(transposed_weights, streams, config.sequence_length, call.tokens.positions(b),
-                            call.context.middleRows(call.tokens.offset(b), call.tokens.length(b)), context,
-                            its_execution);
-      finish_context<T>(transposed_weights, projections, streams, context, config.head_width, keys_values,
+      finish_context<T>(transposed_weights, projections, streams, contexts[place], config.head_width, keys_values,
                         its_execution);
       scratch.heads[place] = keys_values.heads;
       const Index count = keys_values.rows();
@@ -174,16 +177,18 @@ void attention_backward(const AttentionBlock<T>& block, const LayerProjections<T
     scratch.projected.clear();
     for (Index b = 0; b < batch; ++b) {
       const auto place = static_cast<std::size_t>(b);
-      keys_values_backward<T>(weights, streams, scratch.contexts[place], scratch.heads[place],
+      keys_values_backward<T>(weights, streams, contexts[place], scratch.heads[place],
                               keys_gradient.middleRows(b * most_rows, most_rows),
                               values_gradient.middleRows(b * most_rows, most_rows), scratch.gradients[place],
                               to_weights, projection_gradients, execution);
       scratch.projected.push_back(
-          {call.tokens.offset(b), call.tokens.positions(b), &scratch.contexts[place], &scratch.gradients[place]});
+          {call.tokens.offset(b), call.tokens.positions(b), &contexts[place], &scratch.gradients[place]});
     }
+    if (call.sequence)
+      merge_gradients(std::span(scratch.gradients).first(of_batch), call.sequence, execution.workspace);
     project_backward<T>(scratch.projected, streams, projections, config.sequence_length, call.context, token_keys,
                         token_values, context_gradient, token_keys_gradient, token_values_gradient,
-                        projection_gradients, execution);
+                        projection_gradients, call.sequence, execution);
   }
   if (!has_token_keys) return;
   const auto backward = [&](const Linear<T>& linear, const ConstMatrixRef<T>& its_gradient, Linear<T>& to_linear) {
@@ -198,7 +203,7 @@ void attention_backward(const AttentionBlock<T>& block, const LayerProjections<T
 /// The same of a layer with projections of its own.
 /// @param context x itself in self-attention, and its gradient then that of x
 /// @param gradient of the layer's type, see `zero_gradient`
-/// @param options threads, pool, workspace, isa, order and dropout, as forward had them
+/// @param options threads, pool, workspace, isa, order, dropout, sequence and contexts, as forward had them
 template <Scalar T>
 void attention_backward(const LinformerAttention<T>& attention, const Batch<T>& x, const Batch<T>& context,
                         const ConstMatrixRef<T>& y_gradient, MatrixRef<T> x_gradient, MatrixRef<T> context_gradient,
@@ -211,8 +216,9 @@ void attention_backward(const LinformerAttention<T>& attention, const Batch<T>& 
     gradients = layer_gradients(gradient.projections(), 0);
   }
   attention_backward<T>(attention.block(), projections,
-                        {x.rows, x.layout, context.rows, context.layout, options.order, options.dropout}, y_gradient,
-                        x_gradient, context_gradient, gradient.block(), gradients, resources.execution());
+                        {x.rows, x.layout, context.rows, context.layout, options.order, options.dropout,
+                         options.sequence, options.contexts},
+                        y_gradient, x_gradient, context_gradient, gradient.block(), gradients, resources.execution());
 }
 
 }  // namespace linformer::inline LINFORMER_ABI

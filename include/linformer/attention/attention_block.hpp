@@ -1,5 +1,6 @@
 #pragma once
 
+#include <linformer/attention/for_each_sequence.hpp>
 #include <linformer/attention/frozen_weights.hpp>
 #include <linformer/attention/project_context.hpp>
 #include <linformer/attention/softmax_attention.hpp>
@@ -84,7 +85,7 @@ class AttentionBlock {
   void accumulate(const LayerProjections<T>& projections, const Positions& tokens, const ConstMatrixRef<T>& rows,
                   ProjectedContext<T>& context, const Execution& execution) const {
     detail::require_shape("context", rows.rows(), rows.cols(), tokens.count, config_.context_width);
-    require_length(tokens);
+    require_tokens(projections, tokens);
     detail::require(
         context.tokens() + tokens.count <= config_.sequence_length, ErrorCode::sequence_too_long, "context",
         [&] { return "at most sequence_length = " + std::to_string(config_.sequence_length) + " tokens in all"; },
@@ -140,7 +141,7 @@ class AttentionBlock {
                const ConstMatrixRef<T>& context, const Positions& tokens, MatrixRef<T> y,
                const ForwardOptions<T>& options) const {
     check(x, queries.count, context, tokens.count, y);
-    require_length(tokens);
+    require_tokens(projections, tokens);
     forward_sequences(
         projections, 1,
         [&](Index) -> Sequence {
@@ -153,7 +154,7 @@ class AttentionBlock {
   void forward(const LayerProjections<T>& projections, const ConstMatrixRef<T>& x, const BatchLayout& x_layout,
                const ConstMatrixRef<T>& context, const BatchLayout& context_layout, MatrixRef<T> y,
                const ForwardOptions<T>& options) const {
-    require_batches(x, x_layout, context, context_layout);
+    require_batches(projections, x, x_layout, context, context_layout);
     check(x, x_layout.rows(), context, context_layout.rows(), y);
     forward_sequences(
         projections, x_layout.sequences(),
@@ -165,9 +166,10 @@ class AttentionBlock {
         options);
   }
 
-  /// @throws Error shape_mismatch or sequence_too_long unless x and a context are batches that a call can take
-  void require_batches(const ConstMatrixRef<T>& x, const BatchLayout& x_layout, const ConstMatrixRef<T>& context,
-                       const BatchLayout& context_layout) const {
+  /// @throws Error shape_mismatch, sequence_too_long or out_of_range unless x and a context are batches that a call can
+  ///   take
+  void require_batches(const LayerProjections<T>& projections, const ConstMatrixRef<T>& x, const BatchLayout& x_layout,
+                       const ConstMatrixRef<T>& context, const BatchLayout& context_layout) const {
     require_configured();
     detail::require_shape("x", x.rows(), x.cols(), x_layout.rows(), config_.model_width);
     detail::require_shape("context", context.rows(), context.cols(), context_layout.rows(), config_.context_width);
@@ -175,7 +177,7 @@ class AttentionBlock {
         x_layout.sequences() == context_layout.sequences(), ErrorCode::shape_mismatch, "context",
         [&] { return std::to_string(x_layout.sequences()) + " sequences"; },
         [&] { return std::to_string(context_layout.sequences()); });
-    for (Index b = 0; b < context_layout.sequences(); ++b) require_length(context_layout.positions(b));
+    for (Index b = 0; b < context_layout.sequences(); ++b) require_tokens(projections, context_layout.positions(b));
   }
 
   /// The streams of a layer in an order, kept in the workspace. @throws Error unsupported if a projection does not
@@ -210,6 +212,10 @@ class AttentionBlock {
   void forward_sequences(const LayerProjections<T>& projections, Index sequences, const SequenceOf& sequence,
                          const ForwardOptions<T>& options) const {
     check(projections);
+    const bool is_linformer = config_.mechanism == Mechanism::linformer;
+    detail::require(is_linformer || !options.sequence, ErrorCode::unsupported, "sequence",
+                    "Mechanism::linformer, whose projected context adds up over processes",
+                    "softmax attention, which needs the keys and values of every token");
     const CallResources resources(options);
     const Execution execution = with_precision(resources.execution());
     const Workspace::Scope scope(execution.workspace);
@@ -223,45 +229,67 @@ class AttentionBlock {
         probabilities.push_back(Matrix<T>::Zero(its.queries.count, columns));
       }
     }
-    const auto forward_one = [&](Index b, const Execution& its_execution) {
-      WeightsRequest<T> request{{}, options.dropout, config_.dropout, static_cast<std::uint64_t>(b)};
-      if (!probabilities.empty()) {
-        request.probabilities = std::span(probabilities).subspan(static_cast<std::size_t>(b) * heads, heads);
-      }
-      forward_sequence(weights, projections, sequence(b), request, options.order, its_execution);
-    };
-    const Index threads = execution.pool.threads();
-    if (threads > 1 && sequences >= threads) {
-      // Each thread takes sequences of its own in scratch memory of its own, so that a second call finds what it needs.
-      execution.workspace.reserve_workers(threads);
-      execution.pool.run(threads, [&](Index lane, Index) {
-        ThreadPool alone(1);
-        Workspace& own = execution.workspace.worker(lane);
-        for (Index b = lane; b < sequences; b += threads) {
-          forward_one(b, {alone, own, execution.isa, execution.precision});
-        }
-      });
-    } else {
-      for (Index b = 0; b < sequences; ++b) forward_one(b, execution);
+    // Contexts that other processes have a part in, or backward asks for, are projected before any is attended to.
+    std::span<const ProjectedContext<T>> contexts;
+    if (is_linformer && (options.sequence || options.contexts != nullptr)) {
+      auto& kept = options.contexts != nullptr ? *options.contexts
+                                               : execution.workspace.template kept<std::vector<ProjectedContext<T>>>();
+      kept.resize(static_cast<std::size_t>(sequences));
+      project_sequences(weights, projections, sequence, options, kept, execution);
+      contexts = kept;
     }
+    detail::for_each_sequence(sequences, execution, [&](Index b, const Execution& its_execution) {
+      const auto place = static_cast<std::size_t>(b);
+      WeightsRequest<T> request{{}, options.dropout, config_.dropout, static_cast<std::uint64_t>(b)};
+      if (!probabilities.empty()) request.probabilities = std::span(probabilities).subspan(place * heads, heads);
+      forward_sequence(weights, projections, sequence(b), contexts.empty() ? nullptr : &contexts[place], request,
+                       options.order, its_execution);
+    });
     if (options.probabilities != nullptr) *options.probabilities = std::move(probabilities);
   }
 
+  /// The contexts of whole sequences, in an order that is the same in every process.
+  template <class SequenceOf>
+  void project_sequences(const TransposedWeights<T>& weights, const LayerProjections<T>& projections,
+                         const SequenceOf& sequence, const ForwardOptions<T>& options,
+                         std::span<ProjectedContext<T>> contexts, const Execution& execution) const {
+    const Order order =
+        options.order.value_or(plan(projections, config_.sequence_length, config_.sequence_length).order);
+    detail::for_each_sequence(
+        static_cast<Index>(contexts.size()), execution, [&](Index b, const Execution& its_execution) {
+          ProjectedContext<T>& context = contexts[static_cast<std::size_t>(b)];
+          const ContextStreams<T>& its_streams = streams(projections, order, its_execution.workspace);
+          const Sequence its = sequence(b);
+          its_streams.reset(context);
+          accumulate_context(weights, its_streams, config_.sequence_length, its.tokens, its.context, context,
+                             its_execution);
+        });
+    if (options.sequence) merge_contexts(contexts, options.sequence, execution.workspace);
+  }
+
+  /// @param context of the whole sequence; null for one that is accumulated here
   void forward_sequence(const TransposedWeights<T>& weights, const LayerProjections<T>& projections,
-                        const Sequence& its, const WeightsRequest<T>& request, const std::optional<Order>& order,
-                        const Execution& execution) const {
+                        const Sequence& its, const ProjectedContext<T>* context, const WeightsRequest<T>& request,
+                        const std::optional<Order>& order, const Execution& execution) const {
     if (its.x.rows() == 0) return;
     auto& keys_values = execution.workspace.template kept<KeysValues<T>>();
     if (config_.mechanism == Mechanism::linformer) {
-      const ContextStreams<T>& its_streams = streams(
-          projections, order.value_or(plan(projections, its.x.rows(), its.context.rows()).order), execution.workspace);
-      // One for each order, as sequences of a batch may take another each and their sums differ in shape.
-      auto& projected =
-          execution.workspace
-              .template kept<std::array<ProjectedContext<T>, 3>>()[static_cast<std::size_t>(its_streams.order())];
-      its_streams.reset(projected);
-      accumulate_context(weights, its_streams, config_.sequence_length, its.tokens, its.context, projected, execution);
-      finish_context(weights, projections, its_streams, projected, config_.head_width, keys_values, execution);
+      const ContextStreams<T>& its_streams =
+          streams(projections,
+                  context != nullptr ? context->order()
+                                     : order.value_or(plan(projections, its.x.rows(), its.context.rows()).order),
+                  execution.workspace);
+      if (context == nullptr) {
+        // One for each order, as sequences of a batch may take another each and their sums differ in shape.
+        auto& projected =
+            execution.workspace
+                .template kept<std::array<ProjectedContext<T>, 3>>()[static_cast<std::size_t>(its_streams.order())];
+        its_streams.reset(projected);
+        accumulate_context(weights, its_streams, config_.sequence_length, its.tokens, its.context, projected,
+                           execution);
+        context = &projected;
+      }
+      finish_context(weights, projections, its_streams, *context, config_.head_width, keys_values, execution);
     } else {
       // Asked for P, tiled softmax takes all keys of a query at once.
       const bool whole = config_.mechanism == Mechanism::softmax_tiled && !request.probabilities.empty();
@@ -306,11 +334,22 @@ class AttentionBlock {
                     "one made by default");
   }
 
-  void require_length(const Positions& tokens) const {
+  /// The tokens of a context lie below n, and where E and F are held.
+  void require_tokens(const LayerProjections<T>& projections, const Positions& tokens) const {
     detail::require(
         tokens.extent() <= config_.sequence_length, ErrorCode::sequence_too_long, "context",
         [&] { return "at most sequence_length = " + std::to_string(config_.sequence_length) + " tokens"; },
         [&] { return std::to_string(tokens.extent()); });
+    if (tokens.count == 0) return;
+    for (const auto* side : {&projections.key, &projections.value}) {
+      for (const Projection<T>* projection : *side) {
+        const Part held = projection->held();
+        detail::require(
+            held.begin <= tokens[0] && tokens.extent() <= held.end, ErrorCode::out_of_range, "context",
+            [&] { return "positions " + detail::range_text(held.begin, held.end) + ", whose columns of E are here"; },
+            [&] { return detail::range_text(tokens[0], tokens.extent()); });
+      }
+    }
   }
 
   void check(const ConstMatrixRef<T>& x, Index queries, const ConstMatrixRef<T>& context, Index tokens,

@@ -3,6 +3,7 @@
 #include <linformer/attention/config.hpp>
 #include <linformer/attention/dense_projection.hpp>
 #include <linformer/core/random.hpp>
+#include <linformer/parallel/part.hpp>
 
 #include <cmath>
 
@@ -43,9 +44,16 @@ class FixedProjection {
   }
 
   /// Keeps the whole matrix from here on.
-  void store() {
-    stored_.resize(columns_, rows_);
-    generate(0, stored_);
+  void store() { store({0, columns_}); }
+  /// Keeps some columns from here on, and serves them alone.
+  void store(Part columns) {
+    first_stored_ = columns.begin;
+    stored_.resize(columns.size(), rows_);
+    generate(columns.begin, stored_);
+  }
+  /// Positions whose columns it serves.
+  [[nodiscard]] Part held() const {
+    return stored_.size() == 0 ? Part{0, columns_} : Part{first_stored_, first_stored_ + stored_.rows()};
   }
 
   void accumulate(const Positions& tokens, const ConstMatrixRef<T>& features, MatrixRef<T> out, Vector<T>* ones,
@@ -64,7 +72,7 @@ class FixedProjection {
       if (stored_.size() == 0) {
         generate(tokens[j], out.row(j));
       } else {
-        out.row(j) = stored_.row(tokens[j]);
+        out.row(j) = stored_.row(tokens[j] - first_stored_);
       }
     }
   }
@@ -74,7 +82,8 @@ class FixedProjection {
   Index rows_, columns_;
   T scale_;
   RandomStream stream_;
-  Matrix<T> stored_{};  ///< n × k, or empty
+  Index first_stored_ = 0;
+  Matrix<T> stored_{};  ///< some of n × k, or empty
 };
 
 }  // namespace linformer::inline LINFORMER_ABI

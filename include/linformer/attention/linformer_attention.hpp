@@ -16,8 +16,11 @@ class LinformerAttention {
  public:
   LinformerAttention() = default;
 
+  /// @param held positions of the tokens of contexts, none for all: of a process that holds a part of each sequence and
+  ///   no other columns of E and F
   /// @throws Error invalid_configuration, size_overflow or unsupported
-  LinformerAttention(const AttentionConfig& config, std::uint64_t seed) requires(Weights::trainable)
+  LinformerAttention(const AttentionConfig& config, std::uint64_t seed,
+                     std::optional<Part> held = {}) requires(Weights::trainable)
       : block_(config, seed) {
     const AttentionConfig& full = block_.config();
     if (full.mechanism != Mechanism::linformer) return;
@@ -28,7 +31,8 @@ class LinformerAttention {
                                      .sequence_length = full.sequence_length,
                                      .projected_length = full.projected_length,
                                      .sharing = full.sharing,
-                                     .projection = full.projection},
+                                     .projection = full.projection,
+                                     .held = held},
                                     seed);
   }
 
@@ -46,6 +50,9 @@ class LinformerAttention {
   [[nodiscard]] AttentionBlock<T, Weights>& block() requires(Weights::trainable) { return block_; }
   [[nodiscard]] const ProjectionSet<T>& projections() const { return projections_; }
   [[nodiscard]] ProjectionSet<T>& projections() requires(Weights::trainable) { return projections_; }
+
+  /// Names of the parameters of which a part is held, if any.
+  [[nodiscard]] std::vector<std::string> partial_parameters() const { return projections_.partial_parameters(); }
 
   /// f(name, shape, values) for every weight, those of the block, then those of its projections.
   template <class Visitor>

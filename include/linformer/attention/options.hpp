@@ -1,9 +1,10 @@
 #pragma once
 
-#include <linformer/attention/plan.hpp>
+#include <linformer/attention/projected_context.hpp>
 #include <linformer/core/batch.hpp>
 #include <linformer/kernels/compute.hpp>
 #include <linformer/nn/dropout.hpp>
+#include <linformer/parallel/world_view.hpp>
 
 #include <optional>
 #include <vector>
@@ -48,6 +49,11 @@ struct ForwardOptions {
   std::optional<DropoutAddress> dropout{};    ///< a training call: dropout at the configured rate
   ThreadPool* pool = nullptr;                 ///< threads that outlast the call; null creates them for this call
   std::optional<Isa> isa{};                   ///< instruction set; none means `default_isa()`
+  /// Processes that hold the other tokens of the same context, each token once; the layout says which are here
+  /// (`BatchLayout::part`). None means that all are here. Every process of it makes the same call.
+  WorldView sequence{};
+  /// Receives the projected context of each whole sequence, for backward to save an all-reduce.
+  std::vector<ProjectedContext<T>>* contexts = nullptr;
 };
 
 /// What one call computes with: the caller's threads and scratch memory, or its own.

@@ -65,6 +65,22 @@ struct ContextGradient {
   }
 };
 
+/// The gradients that each process has of the contexts of whole sequences, of its own queries, become those of all
+/// queries, by one all-reduce for all of them: k·(D + 1) values a sequence where E = F and it comes first.
+/// @param sequence the processes that hold the other queries
+template <Scalar T>
+void merge_gradients(std::span<ContextGradient<T>> gradients, const WorldView& sequence, Workspace& workspace) {
+  detail::combine_sums<T>(
+      sequence,
+      [&](const auto& values) {
+        for (ContextGradient<T>& gradient : gradients) {
+          for (Matrix<T>& sums : gradient.sums) values(std::span(sums.data(), static_cast<std::size_t>(sums.size())));
+          for (Vector<T>& ones : gradient.ones) values(std::span(ones.data(), static_cast<std::size_t>(ones.size())));
+        }
+      },
+      workspace);
+}
+
 namespace detail {
 
 /// The gradient of the projection that a stream reads.
@@ -143,17 +159,53 @@ struct ProjectedSequence {
   ContextGradient<T>* gradient = nullptr;  ///< used up
 };
 
+namespace detail {
+
+/// Maxima of the tokens here become those of whole sequences. Where several processes hold a maximum, the gradient
+/// stays with the first, as it stays with the first of equal tokens, and becomes zero elsewhere.
+/// @param maxima called as maxima(b, stream): k × features, no row for a stream that sums
+template <Scalar T, class Maxima>
+void share_maxima(std::span<const ProjectedSequence<T>> sequences, Index streams, const Maxima& maxima,
+                  const WorldView& others) {
+  const auto for_each = [&](const auto& visit) {
+    for (std::size_t b = 0; b < sequences.size(); ++b) {
+      for (Index stream = 0; stream < streams; ++stream) {
+        MatrixRef<T> its = maxima(static_cast<Index>(b), stream);
+        Matrix<T>& gradient = sequences[b].gradient->sums[static_cast<std::size_t>(stream)];
+        for (Index i = 0; i < its.rows(); ++i) {
+          for (Index j = 0; j < its.cols(); ++j) visit(its(i, j), gradient(i, j));
+        }
+      }
+    }
+  };
+  std::vector<T> own, all;
+  for_each([&](T& maximum, T&) { own.push_back(maximum); });
+  all = own;
+  others.maximum(std::span(all));
+  for (std::size_t i = 0; i < own.size(); ++i) own[i] = own[i] == all[i] ? T{1} : T{0};
+  keep_first_marks<T>(others, own);
+  std::size_t i = 0;
+  for_each([&](T& maximum, T& gradient) {
+    maximum = all[i];
+    gradient *= own[i++];
+  });
+}
+
+}  // namespace detail
+
 /// From the gradients of projected contexts, complete, to those of the tokens and of E and F: the second half of
 /// backward of projection.
 /// @param input, keys, values what streams project, rows of the batch: X, or K and V where they come before E
 /// @param to_input, to_keys, to_values their gradients, added to; those that no stream reads may be empty
+/// @param others the processes that hold the other tokens of these sequences, which pooling by the maximum asks
 template <Scalar T>
 void project_backward(std::span<const ProjectedSequence<T>> sequences, const ContextStreams<T>& streams,
                       const LayerProjections<T>& projections, Index sequence_length, const ConstMatrixRef<T>& input,
                       const ConstMatrixRef<T>& keys, const ConstMatrixRef<T>& values, MatrixRef<T> to_input,
                       MatrixRef<T> to_keys, MatrixRef<T> to_values, const LayerProjectionGradients<T>& to_projections,
-                      const Execution& execution) {
+                      const WorldView& others, const Execution& execution) {
   using Stream = typename ContextStreams<T>::Stream;
+  const Workspace::Scope scope(execution.workspace);
   const auto features = [&](const Stream& stream, Index first, Index count) -> ConstMatrixRef<T> {
     switch (stream.source) {
       case Stream::Source::keys:
@@ -213,30 +265,47 @@ void project_backward(std::span<const ProjectedSequence<T>> sequences, const Con
     }
   });
 
-  // Streams of one input add to the same rows, so a task takes all of them; pooling by the maximum takes all tokens.
-  bool in_order = false;
+  // Maxima are taken of these very features: those of forward may differ in the last bit, and none would match.
+  Index most_rows = 0, most_columns = 0;
   for (const Stream& stream : streams.streams()) {
-    in_order = in_order || stream.projection->reduction() == Reduction::maximum;
+    if (stream.projection->reduction() != Reduction::maximum) continue;
+    most_rows = std::max(most_rows, stream.projection->rows());
+    most_columns = std::max(most_columns, stream.columns);
   }
-  const Index parts = in_order ? 1 : cuts;
+  const bool by_maximum = most_rows > 0;
+  auto all_maxima = execution.workspace.matrix<T>(batch * kinds * most_rows, most_columns);
+  const auto maxima = [&](Index b, Index kind) -> MatrixRef<T> {
+    const Stream& stream = streams.streams()[static_cast<std::size_t>(kind)];
+    const Index rows = stream.projection->reduction() == Reduction::maximum ? stream.projection->rows() : 0;
+    return all_maxima.block((b * kinds + kind) * most_rows, 0, rows, rows == 0 ? 0 : stream.columns);
+  };
+  if (by_maximum) {
+    execution.run(batch * kinds, [&](Index task, const Compute& compute) {
+      const ProjectedSequence<T>& its = sequences[static_cast<std::size_t>(task / kinds)];
+      const Stream& stream = streams.streams()[static_cast<std::size_t>(task % kinds)];
+      MatrixRef<T> of_task = maxima(task / kinds, task % kinds);
+      if (of_task.rows() == 0) return;
+      of_task.setConstant(ProjectedSum<T>::identity(Reduction::maximum));
+      stream.projection->accumulate(its.tokens, features(stream, its.first_row, its.tokens.count), of_task, nullptr,
+                                    compute);
+    });
+    if (others) detail::share_maxima<T>(sequences, kinds, maxima, others);
+  }
+
+  // Streams of one input add to the same rows, so a task takes all of them; pooling by the maximum takes all tokens.
+  const Index parts = by_maximum ? 1 : cuts;
   execution.run(batch * parts, [&](Index task, const Compute& compute) {
-    const ProjectedSequence<T>& its = sequences[static_cast<std::size_t>(task / parts)];
-    const Index begin = in_order ? 0 : its.tokens.rows_below(0, task % parts * length);
-    const Index end = in_order ? its.tokens.count : its.tokens.rows_below(0, (task % parts + 1) * length);
+    const Index b = task / parts;
+    const ProjectedSequence<T>& its = sequences[static_cast<std::size_t>(b)];
+    const Index begin = by_maximum ? 0 : its.tokens.rows_below(0, task % parts * length);
+    const Index end = by_maximum ? its.tokens.count : its.tokens.rows_below(0, (task % parts + 1) * length);
     if (begin == end) return;
-    for (std::size_t i = 0; i < streams.streams().size(); ++i) {
-      const Stream& stream = streams.streams()[i];
-      // Maxima are taken of these very features: those of forward may differ in the last bit, and none would match.
-      const Workspace::Scope scope(compute.workspace);
-      const bool by_maximum = stream.projection->reduction() == Reduction::maximum;
-      auto maxima = compute.workspace.matrix<T>(by_maximum ? stream.projection->rows() : 0, stream.columns);
-      if (by_maximum) {
-        maxima.setConstant(ProjectedSum<T>::identity(Reduction::maximum));
-        stream.projection->accumulate(its.tokens, features(stream, its.first_row, its.tokens.count), maxima, nullptr,
-                                      compute);
-      }
+    for (Index i = 0; i < kinds; ++i) {
+      const Stream& stream = streams.streams()[static_cast<std::size_t>(i)];
+      const Workspace::Scope scope_of_stream(compute.workspace);
       features_backward<T>(*stream.projection, its.tokens.slice(begin, end - begin),
-                           features(stream, its.first_row + begin, end - begin), its.gradient->sums[i], maxima,
+                           features(stream, its.first_row + begin, end - begin),
+                           its.gradient->sums[static_cast<std::size_t>(i)], maxima(b, i),
                            features_gradient(stream, its.first_row + begin, end - begin), compute);
     }
   });

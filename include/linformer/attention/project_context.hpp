@@ -3,6 +3,7 @@
 #include <linformer/attention/keys_values.hpp>
 #include <linformer/attention/projected_context.hpp>
 #include <linformer/attention/weights.hpp>
+#include <linformer/parallel/combine.hpp>
 
 #include <span>
 
@@ -106,6 +107,39 @@ void accumulate_context(const TransposedWeights<T>& weights, const ContextStream
     }
   }
   context.note_tokens(tokens);
+}
+
+/// Projected contexts of the tokens that this process holds become those of whole sequences, by one all-reduce for all
+/// of them: k·(D + 2) values a sequence where E = F and it comes first, E·X and with it E·1 and the counts of tokens,
+/// however long the sequence is (Eq. 7 needs nothing else of the other tokens). Pooling by the maximum takes a second
+/// one, and no feature may be NaN. Counts pass through T, as they do where they are used: beyond 2^24 `float` rounds
+/// them. `tokens()` and `extent()` of the contexts stay those of this process.
+/// @param sequence the processes that hold the other tokens; all have contexts of as many sequences and one order
+template <Scalar T>
+void merge_contexts(std::span<ProjectedContext<T>> contexts, const WorldView& sequence, Workspace& workspace) {
+  const auto for_each_sum = [&](const auto& visit) {
+    for (ProjectedContext<T>& context : contexts) {
+      for (ProjectedSum<T>& sum : context.sums()) visit(sum.parts(), sum.reduction() == Reduction::maximum);
+    }
+  };
+  detail::combine_maxima<T>(
+      sequence,
+      [&](const auto& values) {
+        for_each_sum([&](const auto& parts, bool by_maximum) {
+          if (by_maximum) values(parts.sums);
+        });
+      },
+      workspace);
+  detail::combine_sums<T>(
+      sequence,
+      [&](const auto& values) {
+        for_each_sum([&](const auto& parts, bool by_maximum) {
+          if (!by_maximum) values(parts.sums);
+          values(parts.ones);
+          values(parts.counts);
+        });
+      },
+      workspace);
 }
 
 namespace detail {

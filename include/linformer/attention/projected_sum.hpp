@@ -95,6 +95,24 @@ class ProjectedSum {
     }
   }
 
+  /// What processes that saw different tokens combine to have seen all of them: E·X by `reduction()`; E·1 and the
+  /// counts, which may pass through T, by adding them up. What two-sums carried along is rounded into the sums first,
+  /// at half a unit of each.
+  struct Parts {
+    std::span<T> sums, ones;
+    std::span<Index> counts;
+  };
+  [[nodiscard]] Parts parts() {
+    if (reduction_ == Reduction::sum) {
+      absorb_errors();
+      error_.setZero();
+      ones_error_.setZero();
+    }
+    empty_ = false;
+    const auto span = [](auto& values) { return std::span(values.data(), static_cast<std::size_t>(values.size())); };
+    return {span(sum_), span(ones_), span(counts_)};
+  }
+
   /// E·X of the given rows, and E·1 beside it.
   /// @param rows of E, reached by a token; @param average divide each by the count of its tokens
   /// @param out rows × c; @param ones one for each row

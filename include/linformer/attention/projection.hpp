@@ -39,6 +39,18 @@ class Projection {
   [[nodiscard]] Index columns() const {
     return std::visit([](const auto& p) { return p.columns(); }, kind_);
   }
+  /// Positions of the tokens that it can project: all n, unless a process holds the columns of its part alone.
+  [[nodiscard]] Part held() const {
+    return std::visit(
+        [](const auto& p) {
+          if constexpr (requires { p.held(); }) {
+            return p.held();
+          } else {
+            return Part{0, p.columns()};
+          }
+        },
+        kind_);
+  }
   /// Whether (E·X)·W = E·(X·W).
   [[nodiscard]] bool commutes() const {
     return std::visit([](const auto& p) { return p.commutes; }, kind_);
@@ -72,7 +84,9 @@ class Projection {
   [[nodiscard]] Projection frozen(Precision precision) const {
     const auto* learned = std::get_if<LearnedProjection<T>>(&kind_);
     if (learned == nullptr) return *this;
-    return Projection(FrozenProjection<T>{FrozenOperand<T>(learned->weight.transpose(), precision)}, bias_);
+    return Projection(FrozenProjection<T>{FrozenOperand<T>(learned->weight.transpose(), precision), learned->first,
+                                          learned->sequence_length},
+                      bias_);
   }
 
   /// Whether the other maps every sequence to the same rows, r aside: itself, or one without weights of its own.
@@ -133,10 +147,11 @@ class Projection {
 /// A projection from n to k rows as configured, weights zero.
 /// @param head_width d, for depthwise convolution
 /// @param stream where the numbers of a fixed projection come from
+/// @param held positions of the columns to be held, where they take memory
 /// @throws Error invalid_configuration or size_overflow
 template <Scalar T>
 [[nodiscard]] Projection<T> make_projection(const ProjectionConfig& config, Index rows, Index columns, Index head_width,
-                                            const RandomStream& stream) {
+                                            const RandomStream& stream, Part held) {
   detail::require_config(rows >= 1 && rows <= columns, "projected_length",
                          "between 1 and sequence_length " + std::to_string(columns), rows);
   detail::checked_size("projection", {rows, columns});
@@ -148,11 +163,12 @@ template <Scalar T>
   const Windows windows(rows, columns);
   switch (config.kind) {
     case ProjectionKind::learned:
-      return Projection<T>(LearnedProjection<T>{Matrix<T>::Zero(rows, columns)}, std::move(bias));
+      return Projection<T>(LearnedProjection<T>{Matrix<T>::Zero(rows, held.size()), held.begin, columns},
+                           std::move(bias));
     case ProjectionKind::gaussian:
     case ProjectionKind::rademacher: {
       FixedProjection<T> fixed(config.kind, rows, columns, config.scale, stream);
-      if (config.stored) fixed.store();
+      if (config.stored) fixed.store(held);
       return Projection<T>(std::move(fixed), std::move(bias));
     }
     case ProjectionKind::mean_pooling:
@@ -166,6 +182,13 @@ template <Scalar T>
                            std::move(bias));
   }
   throw Error(ErrorCode::invalid_configuration, "projection.kind", "a ProjectionKind", "another value");
+}
+
+/// The same with all columns.
+template <Scalar T>
+[[nodiscard]] Projection<T> make_projection(const ProjectionConfig& config, Index rows, Index columns, Index head_width,
+                                            const RandomStream& stream) {
+  return make_projection<T>(config, rows, columns, head_width, stream, {0, columns});
 }
 
 }  // namespace linformer::inline LINFORMER_ABI

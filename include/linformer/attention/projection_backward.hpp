@@ -29,13 +29,14 @@ void features_backward(const LearnedProjection<T>& projection, const Positions& 
                        MatrixRef<T> sum_gradient, const ConstMatrixRef<T>&, MatrixRef<T> features_gradient,
                        const Compute& compute) {
   if (tokens.list == nullptr) {
-    multiply_add<T>(compute.isa, projection.weight.middleCols(tokens.first, tokens.count), sum_gradient,
-                    features_gradient);
+    multiply_add<T>(compute.isa, projection.weight.middleCols(tokens.first - projection.first, tokens.count),
+                    sum_gradient, features_gradient);
     return;
   }
   dense_features_backward<T>(tokens, sum_gradient, features_gradient, compute,
                              [&](const Positions& part, MatrixRef<T> rows) {
-                               for (Index j = 0; j < part.count; ++j) rows.col(j) = projection.weight.col(part[j]);
+                               for (Index j = 0; j < part.count; ++j)
+                                 rows.col(j) = projection.weight.col(part[j] - projection.first);
                              });
 }
 
@@ -113,13 +114,13 @@ void weight_backward(const Positions& tokens, const ConstMatrixRef<T>& features,
     multiply<T>(compute.isa, sum_columns, columns, weight, {.add = true, .row_bias = ones_gradient.data()});
   };
   if (tokens.list == nullptr) {
-    add_to(gradient.weight.middleCols(tokens.first, tokens.count));
+    add_to(gradient.weight.middleCols(tokens.first - gradient.first, tokens.count));
     return;
   }
   auto part = compute.workspace.matrix<T>(gradient.rows(), tokens.count);
   part.setZero();
   add_to(part);
-  for (Index j = 0; j < tokens.count; ++j) gradient.weight.col(tokens[j]) += part.col(j);
+  for (Index j = 0; j < tokens.count; ++j) gradient.weight.col(tokens[j] - gradient.first) += part.col(j);
 }
 
 template <Scalar T>

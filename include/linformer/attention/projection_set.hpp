@@ -19,6 +19,8 @@ struct ProjectionSetConfig {
   ProjectedLength projected_length{};  ///< k
   Sharing sharing = Sharing::headwise;
   ProjectionConfig projection{};
+  /// Positions whose columns of E and F are held, of a process that works on a part of each sequence; none means all.
+  std::optional<Part> held{};
 };
 
 /// The projections that one attention layer sees: those of its heads, owned elsewhere.
@@ -34,12 +36,14 @@ class ProjectionSet {
  public:
   ProjectionSet() = default;
 
-  /// Weights are drawn N(0, 1/n), so that K̄ is as large as K; convolutions start as the mean of their window.
+  /// Weights are drawn N(0, 1/n), so that K̄ is as large as K; convolutions start as the mean of their window. A column
+  /// is the same whichever are held.
   /// @throws Error invalid_configuration or size_overflow
   ProjectionSet(const ProjectionSetConfig& config, std::uint64_t seed) : config_(config) {
     detail::require_config(config.layers >= 1, "layers", "at least 1", config.layers);
     detail::require_config(config.heads >= 1, "heads", "at least 1", config.heads);
     detail::checked_size("layers x heads", {config.layers, config.heads, 2});
+    const Part held = detail::part_or_all("held", config.held, config.sequence_length);
     const bool by_head = config.sharing == Sharing::none;
     const bool by_layer = config.sharing != Sharing::layerwise;
     const bool by_side = config.sharing == Sharing::none || config.sharing == Sharing::headwise;
@@ -50,7 +54,7 @@ class ProjectionSet {
         const RandomStream draw = stream.derive(static_cast<std::uint64_t>(layer), static_cast<std::uint64_t>(head));
         for (int side = 0; side < (by_side ? 2 : 1); ++side) {
           distinct_.push_back(make_projection<T>(config.projection, length(layer, head), config.sequence_length,
-                                                 config.head_width, draw));
+                                                 config.head_width, draw, held));
           std::string name = "projections";
           if (by_layer) name.append(".").append(std::to_string(layer));
           if (by_head) name.append(".").append(std::to_string(head));
@@ -98,6 +102,16 @@ class ProjectionSet {
       view.key.push_back(&projection(layer, head, Side::key));
       view.value.push_back(&projection(layer, head, Side::value));
     }
+  }
+
+  /// Names of the parameters of which a part is held, if any: columns of learned E and F.
+  [[nodiscard]] std::vector<std::string> partial_parameters() const {
+    std::vector<std::string> names;
+    for (std::size_t i = 0; i < distinct_.size(); ++i) {
+      const bool learned = std::holds_alternative<LearnedProjection<T>>(distinct_[i].kind());
+      if (learned && distinct_[i].held().size() != distinct_[i].columns()) names.push_back(names_[i] + ".weight");
+    }
+    return names;
   }
 
   /// f(name, shape, values): `projections[.layer][.head][.key|.value].weight` and `.bias`, shared indices left out.
@@ -160,11 +174,17 @@ class ProjectionSet {
 
   void initialise(const RandomStream& stream) {
     const bool learned = config_.projection.kind == ProjectionKind::learned;
-    const T scale = T{1} / std::sqrt(static_cast<T>(config_.sequence_length));
+    const Index n = config_.sequence_length;
+    const Index first = config_.held ? config_.held->begin : 0;
+    const T scale = T{1} / std::sqrt(static_cast<T>(n));
     for_each_parameter([&](const std::string& name, Shape shape, std::span<T> values) {
       if (name.ends_with(".bias")) return;
       if (learned) {
-        fill_normal(values, stream.derive(name), scale);
+        const RandomStream draws = stream.derive(name);
+        for (Index row = 0; row < shape[0]; ++row) {
+          const auto columns = static_cast<std::size_t>(shape[1]);
+          fill_normal(values.subspan(static_cast<std::size_t>(row) * columns, columns), draws, scale, row * n + first);
+        }
       } else {
         std::fill(values.begin(), values.end(), T{1} / static_cast<T>(shape.back()));
       }

@@ -107,6 +107,7 @@ class BatchLayout {
     }
     offsets_.assign(1, 0);
     positions_.clear();
+    first_position_ = 0;
     std::size_t i = 0;
     for (Index b = 0; b < batch.sequences(); ++b) {
       const Positions positions = batch.positions(b);
@@ -115,6 +116,30 @@ class BatchLayout {
       }
       offsets_.push_back(static_cast<Index>(i));
     }
+  }
+
+  /// Those tokens of each sequence that stand at the positions begin … end − 1, which they keep: what one of several
+  /// processes holds.
+  [[nodiscard]] BatchLayout part(Index begin, Index end) const {
+    BatchLayout result;
+    for (Index b = 0; b < sequences(); ++b) {
+      const Rows rows = rows_of_part(b, begin, end);
+      if (!positions_.empty()) {
+        const auto first = positions_.begin() + rows.first;
+        result.positions_.insert(result.positions_.end(), first, first + rows.count);
+      }
+      result.offsets_.push_back(result.rows() + rows.count);
+    }
+    if (result.rows() > 0 && positions_.empty()) result.first_position_ = std::max(begin, first_position_);
+    return result;
+  }
+  struct Rows {
+    Index first, count;
+  };
+  /// Where they are among the rows of this batch.
+  [[nodiscard]] Rows rows_of_part(Index b, Index begin, Index end) const {
+    const Index before = positions(b).rows_below(0, begin);
+    return {offset(b) + before, std::max(positions(b).rows_below(0, end) - before, Index{0})};
   }
 
   [[nodiscard]] Index sequences() const { return static_cast<Index>(offsets_.size()) - 1; }
@@ -130,13 +155,14 @@ class BatchLayout {
   }
   /// Position of each row of sequence b in its own sequence.
   [[nodiscard]] Positions positions(Index b) const {
-    return {0, length(b), positions_.empty() ? nullptr : positions_.data() + offset(b)};
+    return {first_position_, length(b), positions_.empty() ? nullptr : positions_.data() + offset(b)};
   }
   [[nodiscard]] bool operator==(const BatchLayout&) const = default;
 
  private:
   std::vector<Index> offsets_{0};
   std::vector<Index> positions_;
+  Index first_position_ = 0;  // of the first row of each sequence, where positions are not listed
 };
 
 /// A ragged batch: the present rows of all sequences one after another.
@@ -148,6 +174,17 @@ struct Batch {
   /// Rows of sequence b, length(b) × D.
   [[nodiscard]] auto sequence(Index b) const { return rows.middleRows(layout.offset(b), layout.length(b)); }
   [[nodiscard]] auto sequence(Index b) { return rows.middleRows(layout.offset(b), layout.length(b)); }
+
+  /// Those tokens of each sequence that stand at the positions begin … end − 1.
+  [[nodiscard]] Batch part(Index begin, Index end) const {
+    Batch result{layout.part(begin, end), {}};
+    result.rows.resize(result.layout.rows(), rows.cols());
+    for (Index b = 0; b < layout.sequences(); ++b) {
+      const auto [first, count] = layout.rows_of_part(b, begin, end);
+      result.sequence(b) = rows.middleRows(first, count);
+    }
+    return result;
+  }
 };
 
 /// A batch of matrices of one width, one sequence each. @throws Error shape_mismatch if widths differ.

@@ -58,6 +58,11 @@ namespace detail {
 
 inline std::string shape_text(Index rows, Index cols) { return std::to_string(rows) + " x " + std::to_string(cols); }
 
+/// first … end − 1 in words.
+inline std::string range_text(Index begin, Index end) {
+  return begin == end ? std::string("none") : std::to_string(begin) + " to " + std::to_string(end - 1);
+}
+
 inline void require(bool holds, ErrorCode code, std::string_view tensor, std::string_view expected,
                     std::string_view actual) {
   if (!holds) throw Error(code, std::string(tensor), std::string(expected), std::string(actual));

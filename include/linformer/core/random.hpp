@@ -181,12 +181,19 @@ void generate(const RandomStream& stream, Index first, Index tokens, Index rows,
   }
 }
 
-/// A flat array as tokens of four rows.
+/// A flat array as tokens of four rows. @param first index of out[0], where out is a part of the array
 template <Scalar T, class Convert>
-void generate(std::span<T> out, const RandomStream& stream, const Convert& convert) {
-  const auto size = static_cast<Index>(out.size()), whole = size / 4;
-  generate(stream, 0, whole, 4, out.data(), 4, convert);
-  generate(stream, whole, 1, size % 4, out.data() + 4 * whole, 4, convert);
+void generate(std::span<T> out, const RandomStream& stream, const Convert& convert, Index first = 0) {
+  const auto size = static_cast<Index>(out.size());
+  const Index lead = std::min((4 - first % 4) % 4, size);  // what is left of a token that begins before out
+  if (lead > 0) {
+    std::array<T, 4> token;
+    generate(stream, first / 4, 1, 4, token.data(), 4, convert);
+    std::copy_n(token.begin() + first % 4, lead, out.begin());
+  }
+  const Index token = (first + lead) / 4, whole = (size - lead) / 4;
+  generate(stream, token, whole, 4, out.data() + lead, 4, convert);
+  generate(stream, token + whole, 1, (size - lead) % 4, out.data() + lead + 4 * whole, 4, convert);
 }
 
 /// standard_normal(word) * scale in sweeps, of which all but the two look-ups vectorise.
@@ -204,10 +211,11 @@ auto scaled_normal(T scale) {
 
 }  // namespace detail
 
-/// out[i] = standard_normal(word i % 4 of stream.words(i / 4)) * scale, a rounding more.
+/// out[i] = standard_normal(word j % 4 of stream.words(j / 4)) * scale, a rounding more, j = first + i.
+/// @param first index of out[0], where out is a part of an array
 template <Scalar T>
-void fill_normal(std::span<T> out, const RandomStream& stream, std::type_identity_t<T> scale) {
-  detail::generate(out, stream, detail::scaled_normal(scale));
+void fill_normal(std::span<T> out, const RandomStream& stream, std::type_identity_t<T> scale, Index first = 0) {
+  detail::generate(out, stream, detail::scaled_normal(scale), first);
 }
 
 /// out[i] = symmetric_uniform(word i % 4 of stream.words(i / 4)) * scale, rounded once.

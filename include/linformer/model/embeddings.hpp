@@ -4,6 +4,7 @@
 #include <linformer/model/sinusoidal_positions.hpp>
 #include <linformer/model/token_batch.hpp>
 #include <linformer/nn/embedding.hpp>
+#include <linformer/parallel/part.hpp>
 
 namespace linformer::inline LINFORMER_ABI {
 
@@ -13,18 +14,19 @@ template <Scalar T>
 struct TokenEmbeddings {
   Embedding<T> words;      ///< V × D
   Embedding<T> types;      ///< token_types × D, empty for none
-  Embedding<T> positions;  ///< n × D, empty unless they are learned
-  Matrix<T> sinusoids;     ///< n × D, empty unless positions are sinusoidal
+  Embedding<T> positions;  ///< of the positions held × D, empty unless they are learned
+  Matrix<T> sinusoids;     ///< the same, empty unless positions are sinusoidal
+  Index first = 0;         ///< of the positions held
 
   TokenEmbeddings() = default;
-  /// Tables of zeros. @param config resolved
-  explicit TokenEmbeddings(const EncoderConfig& config)
+  /// Tables of zeros. @param config resolved; @param held positions that have a row
+  TokenEmbeddings(const EncoderConfig& config, Part held)
       : words{Matrix<T>::Zero(config.vocabulary_size, config.model_width)},
         types{Matrix<T>::Zero(config.token_types, config.model_width)},
-        positions{Matrix<T>::Zero(config.positions == PositionKind::learned ? config.sequence_length : 0,
-                                  config.model_width)} {
+        positions{Matrix<T>::Zero(config.positions == PositionKind::learned ? held.size() : 0, config.model_width)},
+        first(held.begin) {
     if (config.positions == PositionKind::sinusoidal) {
-      sinusoids = sinusoidal_positions<T>(config.sequence_length, config.model_width);
+      sinusoids = sinusoidal_positions<T>(held, config.model_width);
     }
   }
 
@@ -32,13 +34,13 @@ struct TokenEmbeddings {
   void forward(const TokenBatch& tokens, MatrixRef<T> out, const Execution& execution) const {
     execution.run(tokens.layout.sequences(), [&](Index b, const Compute&) {
       const Positions its_positions = tokens.layout.positions(b);
-      const Index first = tokens.layout.offset(b);
+      const Index offset = tokens.layout.offset(b);
       for (Index i = 0; i < its_positions.count; ++i) {
-        auto row = out.row(first + i);
-        row = words.weight.row(tokens.ids[static_cast<std::size_t>(first + i)]);
-        if (types.weight.rows() > 0) row += types.weight.row(tokens.type(first + i));
-        if (positions.weight.rows() > 0) row += positions.weight.row(its_positions[i]);
-        if (sinusoids.rows() > 0) row += sinusoids.row(its_positions[i]);
+        auto row = out.row(offset + i);
+        row = words.weight.row(tokens.ids[static_cast<std::size_t>(offset + i)]);
+        if (types.weight.rows() > 0) row += types.weight.row(tokens.type(offset + i));
+        if (positions.weight.rows() > 0) row += positions.weight.row(its_positions[i] - first);
+        if (sinusoids.rows() > 0) row += sinusoids.row(its_positions[i] - first);
       }
     });
   }
@@ -57,7 +59,7 @@ struct TokenEmbeddings {
       const Positions its_positions = tokens.layout.positions(b);
       gradient.positions.accumulate(
           out_gradient.middleRows(tokens.layout.offset(b), tokens.layout.length(b)),
-          [&](Index row) { return its_positions[row]; }, execution);
+          [&](Index row) { return its_positions[row] - first; }, execution);
     }
   }
 

@@ -12,10 +12,14 @@ template <Scalar T, class Form = Trainable>
 class Encoder {
  public:
   /// Weights are drawn N(0, 0.02²) as RoBERTa's, biases are zero; E and F as `ProjectionSet` draws them.
+  /// @param held positions of the tokens that calls may have, none for all: of a process that holds a part of each
+  ///   sequence. It keeps no other column of E and F, nor other rows of a table of positions; what it keeps is the
+  ///   same.
   /// @throws Error invalid_configuration, size_overflow or unsupported
-  Encoder(const EncoderConfig& config, std::uint64_t seed) requires(Form::trainable)
+  Encoder(const EncoderConfig& config, std::uint64_t seed, std::optional<Part> held = {}) requires(Form::trainable)
       : config_(resolved(config)),
-        embeddings_(config_),
+        held_(detail::part_or_all("held", held, config_.sequence_length)),
+        embeddings_(config_, held_),
         embedding_norm_(LayerNorm<T>::identity(config_.model_width, config_.layer_norm_epsilon)),
         final_norm_(embedding_norm_) {
     const RandomStream stream(seed);
@@ -27,13 +31,13 @@ class Encoder {
                                        .sequence_length = config_.sequence_length,
                                        .projected_length = config_.projected_length,
                                        .sharing = config_.sharing,
-                                       .projection = config_.projection},
+                                       .projection = config_.projection,
+                                       .held = held_},
                                       seed);
     }
     visit_own(*this, [&](const std::string& name, Shape shape, std::span<T> values) {
-      if (shape.size() == 2) {
-        fill_normal(values, stream.derive(name), T{0.02F});
-      }
+      if (shape.size() != 2) return;
+      fill_normal(values, stream.derive(name), T{0.02F}, name == position_table ? held_.begin * shape[1] : 0);
     });
   }
 
@@ -44,6 +48,7 @@ class Encoder {
   [[nodiscard]] Encoder<T, Frozen> frozen(Precision precision = Precision::full) const requires(Form::trainable) {
     Encoder<T, Frozen> result;
     result.config_ = config_;
+    result.held_ = held_;
     result.embeddings_ = embeddings_;
     result.embedding_norm_ = embedding_norm_;
     result.final_norm_ = final_norm_;
@@ -54,6 +59,17 @@ class Encoder {
 
   /// The configuration with its defaults filled in.
   [[nodiscard]] const EncoderConfig& config() const { return config_; }
+  /// Positions of the tokens that calls may have.
+  [[nodiscard]] Part held() const { return held_; }
+  /// Names of the parameters of which a part is held, if any: their gradients are complete where other processes hold
+  /// the other tokens of the same sequences.
+  [[nodiscard]] std::vector<std::string> partial_parameters() const {
+    std::vector<std::string> names = projections_.partial_parameters();
+    if (config_.positions == PositionKind::learned && held_.size() != config_.sequence_length) {
+      names.emplace_back(position_table);
+    }
+    return names;
+  }
   /// What products are computed in.
   [[nodiscard]] Precision precision() const { return layers_.front().attention().weights().precision(); }
   [[nodiscard]] const ProjectionSet<T>& projections() const { return projections_; }
@@ -83,7 +99,8 @@ class Encoder {
   /// @param out a row for each token, or for each that is read, × D
   /// @param cache what backward needs; null for inference
   /// @throws Error shape_mismatch, sequence_too_long; out_of_range for an id beyond the vocabulary or a type beyond
-  ///   theirs; unsupported for a cache beside rows to be read, or training of a frozen encoder
+  ///   theirs, or a position that is not held; unsupported for a cache beside rows to be read, training of a frozen
+  ///   encoder, or softmax attention over several processes
   void forward(const TokenBatch& tokens, MatrixRef<T> out, const EncoderOptions& options, EncoderCache<T>* cache,
                const Execution& execution) const {
     check(tokens, options, cache != nullptr);
@@ -91,7 +108,7 @@ class Encoder {
     detail::require_shape("output", out.rows(), out.cols(), read != nullptr ? read->size() : tokens.layout.rows(),
                           config_.model_width);
     const Workspace::Scope scope(execution.workspace);
-    const EncoderCall call{tokens.layout, options.dropout};
+    const EncoderCall call{tokens.layout, options.dropout, options.sequence};
     // All rows go through every layer but the last, whose output has those that are read.
     auto all = execution.workspace.template matrix<T>(read != nullptr ? tokens.layout.rows() : 0, config_.model_width);
     MatrixRef<T> x = read != nullptr ? MatrixRef<T>(all) : out;
@@ -125,7 +142,7 @@ class Encoder {
     detail::require_shape("output gradient", out_gradient.rows(), out_gradient.cols(), tokens.layout.rows(),
                           config_.model_width);
     const Workspace::Scope scope(execution.workspace);
-    const EncoderCall call{tokens.layout, options.dropout};
+    const EncoderCall call{tokens.layout, options.dropout, options.sequence};
     if (config_.pre_norm) {
       final_norm_.backward(cache.final_input.block(), cache.final_statistics, out_gradient, gradient.final_norm_,
                            execution);
@@ -187,6 +204,13 @@ class Encoder {
     detail::require(options.read == nullptr || options.read->fits(tokens.layout), ErrorCode::shape_mismatch, "read",
                     "rows of these tokens", "those of another batch");
     tokens.require_valid(config_.vocabulary_size, config_.sequence_length, config_.token_types);
+    for (Index b = 0; b < tokens.layout.sequences(); ++b) {
+      const Positions its = tokens.layout.positions(b);
+      detail::require(
+          its.count == 0 || (held_.begin <= its[0] && its.extent() <= held_.end), ErrorCode::out_of_range, "tokens",
+          [&] { return "positions " + detail::range_text(held_.begin, held_.end) + ", which this encoder holds"; },
+          [&] { return detail::range_text(its[0], its.extent()); });
+    }
   }
 
   /// Of this layer until another is asked for; none of softmax attention.
@@ -210,7 +234,10 @@ class Encoder {
     if (self.config_.pre_norm) self.final_norm_.for_each_parameter("encoder.LayerNorm", visitor);
   }
 
+  static constexpr const char* position_table = "embeddings.position_embeddings.weight";
+
   EncoderConfig config_{};
+  Part held_{};
   TokenEmbeddings<T> embeddings_;
   LayerNorm<T> embedding_norm_, final_norm_;
   std::vector<EncoderLayer<T, Form>> layers_;

@@ -5,6 +5,7 @@
 #include <linformer/nn/layer_norm.hpp>
 
 #include <deque>
+#include <vector>
 
 namespace linformer::inline LINFORMER_ABI {
 
@@ -16,6 +17,7 @@ struct EncoderLayerCache {
   detail::PaddedMatrix<T> activation_input;  ///< rows × feed-forward width
   detail::PaddedMatrix<T> feed_forward_sum;  ///< not with pre_norm
   RowStatistics<T> attention_statistics, output_statistics;
+  std::vector<ProjectedContext<T>> contexts;  ///< of whole sequences, where other processes hold tokens of them
 };
 
 /// What forward of an encoder keeps for backward.

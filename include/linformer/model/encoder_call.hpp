@@ -3,6 +3,7 @@
 #include <linformer/core/row_selection.hpp>
 #include <linformer/nn/dropout.hpp>
 #include <linformer/nn/linear_product.hpp>
+#include <linformer/parallel/world_view.hpp>
 
 #include <algorithm>
 #include <cstdint>
@@ -17,12 +18,17 @@ struct EncoderOptions {
   /// In inference: the rows of the output that are wanted, of the tokens' layout; null for all. The last layer is
   /// computed for these alone.
   const RowSelection* read = nullptr;
+  /// Processes that hold the other tokens of the same sequences, each token once (`TokenBatch::part`), and make the
+  /// same call; none means that all are here. A layer asks them for one sum of k·(D + 2) values a sequence forward and
+  /// one of k·(D + 1) backward where E = F, however long the sequences are; recomputing, for one more.
+  WorldView sequence{};
 };
 
 /// What one call of an encoder computes with: rows of a ragged batch, and in training the address of its draws.
 struct EncoderCall {
   const BatchLayout& layout;
   std::optional<DropoutAddress> dropout{};  ///< set in training; its site is that of the encoder's first draw
+  WorldView sequence{};                     ///< processes that hold the other tokens
 };
 
 namespace detail {

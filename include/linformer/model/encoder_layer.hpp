@@ -75,9 +75,9 @@ class EncoderLayer {
       auto normal = matrix(cache == nullptr ? x.rows() : 0);
       MatrixRef<T> input = cache == nullptr ? MatrixRef<T>(normal) : MatrixRef<T>(cache->attention_input.block());
       attention_norm_.forward(x, input, attention_statistics, execution);
-      attend(projections, call, site, input, read, sum, execution);
+      attend(projections, call, site, input, read, sum, cache, execution);
     } else {
-      attend(projections, call, site, x, read, sum, execution);
+      attend(projections, call, site, x, read, sum, cache, execution);
     }
 
     const TransposedLinear<T> intermediate = transposed<T>(intermediate_, execution.here());
@@ -157,8 +157,14 @@ class EncoderLayer {
     drop(detail::DropoutSite::attention_output, through);
     const auto attend_backward_into = [&](const ConstMatrixRef<T>& input, MatrixRef<T> to) {
       attention_backward<T>(attention_, projections,
-                            {input, call.layout, input, call.layout, {}, attention_draws(call, site)}, through, to, to,
-                            gradient.attention_, projection_gradients, execution);
+                            {.x = input,
+                             .queries = call.layout,
+                             .context = input,
+                             .tokens = call.layout,
+                             .dropout = attention_draws(call, site),
+                             .sequence = call.sequence,
+                             .contexts = call.sequence ? &cache.contexts : nullptr},
+                            through, to, to, gradient.attention_, projection_gradients, execution);
     };
     if (config_.pre_norm) {
       detail::zero_rows<T>(input_gradient, execution);
@@ -200,13 +206,16 @@ class EncoderLayer {
     return draws;
   }
 
-  /// @param x rows × D; @param y a row for each that is read
+  /// @param x rows × D; @param y a row for each that is read; @param cache null for inference
   void attend(const LayerProjections<T>& projections, const EncoderCall& call, std::uint64_t site,
-              const ConstMatrixRef<T>& x, const RowSelection* read, MatrixRef<T> y, const Execution& execution) const {
+              const ConstMatrixRef<T>& x, const RowSelection* read, MatrixRef<T> y, EncoderLayerCache<T>* cache,
+              const Execution& execution) const {
     const ForwardOptions<T> options{.workspace = &execution.workspace,
                                     .dropout = attention_draws(call, site),
                                     .pool = &execution.pool,
-                                    .isa = execution.isa};
+                                    .isa = execution.isa,
+                                    .sequence = call.sequence,
+                                    .contexts = call.sequence && cache != nullptr ? &cache->contexts : nullptr};
     if (read == nullptr) {
       attention_.forward(projections, x, call.layout, x, call.layout, y, options);
       return;

@@ -10,9 +10,10 @@ namespace linformer::inline LINFORMER_ABI {
 template <Scalar T, class Form = Trainable>
 class MaskedLanguageModel {
  public:
-  /// Weights of the head are drawn as the encoder's. @throws Error as `Encoder`
-  MaskedLanguageModel(const EncoderConfig& config, std::uint64_t seed) requires(Form::trainable)
-      : encoder_(config, seed),
+  /// Weights of the head are drawn as the encoder's. @param held as `Encoder`'s. @throws Error as `Encoder`
+  MaskedLanguageModel(const EncoderConfig& config, std::uint64_t seed,
+                      std::optional<Part> held = {}) requires(Form::trainable)
+      : encoder_(config, seed, held),
         dense_(Linear<T>::zeros("lm_head.dense.weight", config.model_width, config.model_width, /*with_bias=*/true)),
         norm_(LayerNorm<T>::identity(config.model_width, config.layer_norm_epsilon)),
         decoder_(Vector<T>::Zero(config.vocabulary_size)) {
@@ -29,6 +30,8 @@ class MaskedLanguageModel {
 
   [[nodiscard]] const Encoder<T, Form>& encoder() const { return encoder_; }
   [[nodiscard]] Encoder<T>& encoder() requires(Form::trainable) { return encoder_; }
+  /// As `Encoder`'s.
+  [[nodiscard]] std::vector<std::string> partial_parameters() const { return encoder_.partial_parameters(); }
 
   /// Logits of the tokens that are read, in inference: the last layer and the head are computed for these alone.
   /// @return a row for each, × V

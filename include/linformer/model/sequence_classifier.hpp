@@ -1,14 +1,13 @@
 #pragma once
 
 #include <linformer/model/encoder.hpp>
+#include <linformer/model/pool_tokens.hpp>
 
 namespace linformer::inline LINFORMER_ABI {
 
-/// What a classifier reads of a sequence.
-enum class Pooling { first_token, mean };
-
 /// An encoder with RoBERTa's classification head: pooled vector, dropout, dense, tanh, dropout, linear. Const calls
-/// with workspaces of their own may run at the same time.
+/// with workspaces of their own may run at the same time. Where several processes hold parts of the sequences
+/// (`EncoderOptions::sequence`) pooled vectors are summed over them, and each gets the same logits.
 /// @tparam Form `Trainable`; `Frozen` makes it a `FrozenSequenceClassifier`
 template <Scalar T, class Form = Trainable>
 class SequenceClassifier {
@@ -16,6 +15,7 @@ class SequenceClassifier {
   /// What forward keeps of the head, sequences × D: after dropout, after tanh, after dropout.
   struct HeadCache {
     Matrix<T> pooled, dense, dropped;
+    Vector<T> tokens;  ///< as `pool_tokens` tells them
   };
   /// What forward keeps for backward.
   struct Cache {
@@ -23,10 +23,10 @@ class SequenceClassifier {
     HeadCache head;
   };
 
-  /// Weights of the head are drawn as the encoder's. @throws Error as `Encoder`
-  SequenceClassifier(const EncoderConfig& config, Index classes, Pooling pooling,
-                     std::uint64_t seed) requires(Form::trainable)
-      : encoder_(config, seed),
+  /// Weights of the head are drawn as the encoder's. @param held as `Encoder`'s. @throws Error as `Encoder`
+  SequenceClassifier(const EncoderConfig& config, Index classes, Pooling pooling, std::uint64_t seed,
+                     std::optional<Part> held = {}) requires(Form::trainable)
+      : encoder_(config, seed, held),
         pooling_(pooling),
         classes_(classes),
         dense_(Linear<T>::zeros("classifier.dense.weight", config.model_width, config.model_width, /*with_bias=*/true)),
@@ -49,6 +49,8 @@ class SequenceClassifier {
 
   [[nodiscard]] const Encoder<T, Form>& encoder() const { return encoder_; }
   [[nodiscard]] Encoder<T>& encoder() requires(Form::trainable) { return encoder_; }
+  /// As `Encoder`'s.
+  [[nodiscard]] std::vector<std::string> partial_parameters() const { return encoder_.partial_parameters(); }
   [[nodiscard]] Index classes() const { return classes_; }
   [[nodiscard]] Pooling pooling() const { return pooling_; }
 
@@ -82,19 +84,10 @@ class SequenceClassifier {
     const BatchLayout& layout = options.read != nullptr ? first_tokens.layout() : tokens.layout;
     auto hidden = execution.workspace.template matrix<T>(layout.rows(), width);
     encoder_.forward(tokens, hidden, options, cache != nullptr ? &cache->encoder : nullptr, execution);
-    auto& [pooled, dense, dropped] = cache != nullptr ? cache->head : execution.workspace.template kept<HeadCache>();
-    for (Matrix<T>* matrix : {&pooled, &dense, &dropped}) detail::resize(*matrix, sequences, width);
-    for (Index b = 0; b < sequences; ++b) {
-      const auto rows = hidden.middleRows(layout.offset(b), layout.length(b));
-      if (rows.rows() == 0) {
-        pooled.row(b).setZero();
-      } else if (pooling_ == Pooling::first_token) {
-        pooled.row(b) = rows.row(0);
-      } else {
-        pooled.row(b) = rows.colwise().sum();
-        pooled.row(b) /= static_cast<T>(rows.rows());
-      }
-    }
+    auto& [pooled, dense, dropped, count] =
+        cache != nullptr ? cache->head : execution.workspace.template kept<HeadCache>();
+    for (Matrix<T>* matrix : {&dense, &dropped}) detail::resize(*matrix, sequences, width);
+    pool_tokens<T>(pooling_, hidden, layout, options.sequence, pooled, count, execution.workspace);
     drop(options, 0, pooled);
     linear_forward<T>(dense_, pooled, dense, execution);
     dense = dense.array().tanh().matrix();
@@ -104,7 +97,7 @@ class SequenceClassifier {
   }
 
   /// Adds to the gradients of all weights. @param options as forward had them
-  /// @param logits_gradient sequences × classes
+  /// @param logits_gradient sequences × classes; the same in every process of `options.sequence`
   void backward(const TokenBatch& tokens, const EncoderOptions& options, Cache& cache,
                 const ConstMatrixRef<T>& logits_gradient, SequenceClassifier& gradient,
                 const Execution& execution) const requires(Form::trainable) {
@@ -114,20 +107,31 @@ class SequenceClassifier {
     auto pooled = execution.workspace.template matrix<T>(sequences, width);
     through.setZero();
     pooled.setZero();
-    linear_backward<T>(output_, cache.head.dropped, logits_gradient, through, gradient.output_, execution);
+    // Every process computes the head; the first adds to its gradients, so that they add up over processes.
+    const bool adds = options.sequence.rank() == 0;
+    const auto backward = [&](const Linear<T>& linear, const Matrix<T>& x, const ConstMatrixRef<T>& y_gradient,
+                              MatrixRef<T> x_gradient, Linear<T>& to_linear) {
+      if (adds) {
+        linear_backward<T>(linear, x, y_gradient, x_gradient, to_linear, execution);
+      } else {
+        linear_input_backward<T>(linear.weight, y_gradient, x_gradient, execution);
+      }
+    };
+    backward(output_, cache.head.dropped, logits_gradient, through, gradient.output_);
     drop(options, 1, through);
     through.array() *= 1 - cache.head.dense.array().square();
-    linear_backward<T>(dense_, cache.head.pooled, through, pooled, gradient.dense_, execution);
+    backward(dense_, cache.head.pooled, through, pooled, gradient.dense_);
     drop(options, 0, pooled);
     auto hidden = execution.workspace.template matrix<T>(tokens.layout.rows(), width);
     detail::zero_rows<T>(hidden, execution);
     for (Index b = 0; b < sequences; ++b) {
       auto rows = hidden.middleRows(tokens.layout.offset(b), tokens.layout.length(b));
-      if (rows.rows() == 0) continue;
+      const T count = cache.head.tokens(b);
+      if (rows.rows() == 0 || count == 0) continue;
       if (pooling_ == Pooling::first_token) {
         rows.row(0) = pooled.row(b);
       } else {
-        pooled.row(b) /= static_cast<T>(rows.rows());
+        pooled.row(b) /= count;
         rows.rowwise() = pooled.row(b);
       }
     }

@@ -47,6 +47,19 @@ struct TokenBatch {
     }
   }
 
+  /// Those tokens of each sequence that stand at the positions begin … end − 1, which they keep: what one of several
+  /// processes holds.
+  [[nodiscard]] TokenBatch part(Index begin, Index end) const {
+    TokenBatch result;
+    result.layout = layout.part(begin, end);
+    for (Index b = 0; b < layout.sequences(); ++b) {
+      const auto [first, count] = layout.rows_of_part(b, begin, end);
+      result.ids.insert(result.ids.end(), ids.begin() + first, ids.begin() + first + count);
+      if (!types.empty()) result.types.insert(result.types.end(), types.begin() + first, types.begin() + first + count);
+    }
+    return result;
+  }
+
   [[nodiscard]] static TokenBatch from_sequences(std::span<const std::vector<std::int32_t>> sequences) {
     TokenBatch batch;
     std::vector<Index> lengths;

@@ -27,16 +27,18 @@ template <class Loss>
 /// Cross-entropy of a masked language model at the masked positions, the only ones for which logits are computed.
 /// @param model trainable or frozen
 /// @param layout of the batch; @param masked its tokens, which are hidden and what they were
+/// @param sequence processes that hold the other tokens of the same sequences, as `EncoderOptions::sequence`
 /// @return sums over the masked positions of this batch; zero where nothing was masked
 template <Scalar T, class Form>
 [[nodiscard]] LossSum masked_language_loss(const MaskedLanguageModel<T, Form>& model, const BatchLayout& layout,
-                                           const MaskedTokens& masked, const Execution& execution) {
+                                           const MaskedTokens& masked, const Execution& execution,
+                                           const WorldView& sequence = {}) {
   const Workspace::Scope scope(execution.workspace);
   const TokenBatch tokens{layout, masked.ids};
   const Index width = model.encoder().config().model_width, count = static_cast<Index>(masked.rows.size());
   const RowSelection read(layout, masked.rows);
   auto chosen = execution.workspace.template matrix<T>(count, width);
-  model.encoder().forward(tokens, chosen, {.read = &read}, nullptr, execution);
+  model.encoder().forward(tokens, chosen, {.read = &read, .sequence = sequence}, nullptr, execution);
   LossSum sum;
   constexpr Index tile = 192;  // rows of logits at a time
   for (Index first = 0; first < count; first += tile) {
