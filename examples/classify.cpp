@@ -166,6 +166,7 @@ int main(int argc, char** argv) {
                      "folder for the results of --input: a file of the same name each, and NAME.malformed with records "
                      "that are none");
   input->needs(output);
+  output->needs(input);
   app.add_option("--text", options.corpus.fields.text, "field of a record that is its text")->needs(input);
   app.add_option("--second", options.corpus.fields.second, "field of a second text, of pairs")->needs(input);
   app.add_flag("--keep-going", options.corpus.keep_going, "after a file of --input that cannot be read")->needs(input);
