@@ -28,7 +28,8 @@ class MpiRequests {
 
   /// Whether all has been done, without waiting for it.
   [[nodiscard]] bool ready() noexcept {
-    int done = 1;
+    if (requests_.empty()) return true;  // of a process alone, without MPI
+    int done = 0;
     MPI_Testall(static_cast<int>(requests_.size()), requests_.data(), &done, MPI_STATUSES_IGNORE);
     return done != 0;
   }
