@@ -2,13 +2,10 @@
 
 #include <linformer/parallel/part.hpp>
 
-#include "processes.hpp"
+#include "program.hpp"
 #include "training_run.hpp"
 
-#include <CLI/CLI.hpp>
-
 #include <algorithm>
-#include <optional>
 #include <span>
 #include <string>
 
@@ -43,25 +40,13 @@ struct TrainingOptions {
   }
 };
 
-/// A program's main: processes, options, signals, and errors in a line of stderr.
-/// @param run the program, called as run(world); its exit status
+/// A training program's main: as `run_in_processes`, and signals end a run after its step.
 template <class Run>
 int run_program(CLI::App& app, int argc, char** argv, const Run& run) {
-  const Processes processes(argc, argv);
-  ProgramWorld world = processes.world();
-  std::optional<CLI::ParseError> error;
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& its) {
-    error = its;
-  }
-  if (any_process(world, error.has_value())) {
-    const bool first_tells = any_process(world, error && world.rank() == 0);
-    if (!error) return 1;
-    return world.rank() == 0 || !first_tells ? app.exit(*error) : error->get_exit_code();
-  }
-  stop_on_signals();
-  return processes.run([&] { return run(processes.world()); });
+  return run_in_processes(app, argc, argv, [&](const ProgramWorld& world) {
+    stop_on_signals();
+    return run(world);
+  });
 }
 
 /// This process's share of a step's batch, and the part of it that is a micro-batch: parts differ by at most one

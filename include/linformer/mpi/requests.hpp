@@ -26,6 +26,14 @@ class MpiRequests {
   /// One more, for MPI to fill in.
   [[nodiscard]] MPI_Request& add() { return requests_.emplace_back(MPI_REQUEST_NULL); }
 
+  /// Whether all has been done, without waiting for it.
+  [[nodiscard]] bool ready() noexcept {
+    if (requests_.empty()) return true;  // of a process alone, without MPI
+    int done = 0;
+    MPI_Testall(static_cast<int>(requests_.size()), requests_.data(), &done, MPI_STATUSES_IGNORE);
+    return done != 0;
+  }
+
   void wait() noexcept {
     if (requests_.empty()) return;
     MPI_Waitall(static_cast<int>(requests_.size()), requests_.data(), MPI_STATUSES_IGNORE);

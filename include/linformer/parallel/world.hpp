@@ -48,6 +48,7 @@ concept World = std::copyable<W> && detail::HasCollectives<W, float> && detail::
 /// One process, alone.
 struct SingleProcess {
   struct Done {
+    [[nodiscard]] static bool ready() { return true; }
     void wait() {}
   };
 
