@@ -13,8 +13,9 @@
 
 #include <CLI/CLI.hpp>
 
+#include <algorithm>
 #include <cstdio>
-#include <iostream>
+#include <optional>
 
 namespace {
 
@@ -66,16 +67,16 @@ nlohmann::ordered_json fit(const Encoder<float>& original, Encoder<float>& conve
   std::printf("E and F are fitted to %td texts, %td tokens. Error of the heads' results, ‖P̄·F·V − P·V‖/‖P·V‖:\n",
               texts.layout.sequences(), texts.layout.rows());
   std::fflush(stdout);
-  std::vector<ProjectionFit> fits;
-  {
-    Progress progress("fit", 1, "of it");
-    fits = fit_projections(original, converted, texts, options.fit, execution, [&](const FitProgress& at) {
-      const double share = static_cast<double>(at.iteration) / static_cast<double>(options.fit.iterations);
-      char note[48];
-      std::snprintf(note, sizeof note, "%td of %td, J %.5f", at.fit + 1, at.fits, at.objective);
-      progress.update((static_cast<double>(at.fit) + share) / static_cast<double>(at.fits), note);
-    });
-  }
+  std::optional<Progress> progress;
+  const auto tell = [&](const FitProgress& at) {
+    const auto iterations = static_cast<double>(options.fit.iterations);
+    if (!progress) progress.emplace("fit", iterations * static_cast<double>(at.fits), "iterations");
+    char note[64];
+    std::snprintf(note, sizeof note, "E %td of %td, J %.5f", at.fit + 1, at.fits, at.objective);
+    progress->update(iterations * static_cast<double>(at.fit) + static_cast<double>(at.iteration), note);
+  };
+  const std::vector<ProjectionFit> fits = fit_projections(original, converted, texts, options.fit, execution, tell);
+  progress.reset();
   std::printf("%10s  %10s  %10s  %10s  %10s\n", "layer", "head", "before", "after", "iterations");
   auto report = nlohmann::ordered_json::array();
   for (const ProjectionFit& each : fits) {
@@ -174,9 +175,8 @@ int main(int argc, char** argv) {
   Options options;
   CLI::App app(
       "Turns a model of softmax attention into a Linformer, or a Linformer into one of a longer n. The model is a "
-      "folder "
-      "of this library's or of a BERT, RoBERTa or XLM-RoBERTa of Hugging Face's; what is written, finetune and embed "
-      "read.");
+      "folder of this library's or of a BERT, RoBERTa or XLM-RoBERTa of Hugging Face's; what is written, finetune and "
+      "embed read.");
   app.option_defaults()->always_capture_default();
   app.add_option("model", options.model, "folder")->required()->check(CLI::ExistingDirectory);
   app.add_option("files", options.files, "texts, a line each, to fit E and F to and to measure the cost on")
