@@ -1,12 +1,10 @@
 // Turns a model of softmax attention, of this library or a BERT, RoBERTa or XLM-RoBERTa of Hugging Face's, into a
 // Linformer of any n, k and sharing mode, and tells what that costs, layer by layer, on texts that it is given.
 #include "support/any_tokenizer.hpp"
+#include "support/conversion_choice.hpp"
 #include "support/encoder_calls.hpp"
-#include "support/encoder_choice.hpp"
 #include "support/model_folder.hpp"
 #include "support/text_lines.hpp"
-
-#include <linformer/pretrained/conversion.hpp>
 
 #include <CLI/CLI.hpp>
 
@@ -18,18 +16,11 @@ namespace {
 using namespace linformer;
 
 struct Options {
-  std::string model, output = "converted", mechanism = "linformer", start = "mean_pooling";
-  EncoderChoice choice;  ///< of which the projections alone are read
+  std::string model, output = "converted", mechanism = "linformer", advice;
+  ConversionChoice conversion;
   std::vector<std::string> files;
-  std::vector<Index> projected_lengths{128};
-  Index length = 0, texts = 64, threads = 2;
-  std::uint64_t seed = 1;
-  bool log_count = false;
+  Index texts = 64, threads = 2;
 };
-
-constexpr detail::EnumNames<ProjectionStart, 3> start_names{{{"mean_pooling", ProjectionStart::mean_pooling},
-                                                             {"gaussian", ProjectionStart::gaussian},
-                                                             {"random", ProjectionStart::random}}};
 
 nlohmann::ordered_json cost(const Encoder<float>& original, const Encoder<float>& converted, const Options& options) {
   const AnyTokenizer tokenizer = AnyTokenizer::of_folder(options.model);
@@ -57,23 +48,16 @@ int run(const Options& options) {
   Encoder<float> result = original;
   nlohmann::ordered_json report = {{"from", options.model}, {"mechanism", options.mechanism}};
   if (options.mechanism == "linformer") {
-    ConversionConfig conversion{
-        .sequence_length = options.length,
-        .projected_length = options.projected_lengths,
-        .sharing = options.choice.sharing_value(),
-        .projection = {.kind = options.choice.projection_value(), .log_count = options.log_count},
-        .seed = options.seed};
-    for (const auto& [name, value] : start_names) {
-      if (name == options.start) conversion.start = value;
-    }
-    result = to_linformer(original, conversion);
-    report.update({{"start", options.start}, {"seed", options.seed}});
+    const ConversionChoice conversion = options.advice.empty() ? options.conversion : read_advice(options.advice);
+    result = to_linformer(original, conversion.config());
+    report.update({{"start", conversion.start}, {"seed", conversion.seed}});
     if (!options.files.empty()) report["cost"] = cost(original, result, options);
   } else {
     detail::require(original.config().mechanism != Mechanism::linformer, ErrorCode::unsupported, options.model,
                     "a model of softmax attention", "a Linformer");
-    detail::require(options.files.empty() && options.length == 0, ErrorCode::invalid_configuration,
-                    "--mechanism softmax", "neither texts nor --length: the model stays as it is", "one of them");
+    detail::require(options.files.empty() && options.conversion.length == 0 && options.advice.empty(),
+                    ErrorCode::invalid_configuration, "--mechanism softmax",
+                    "neither texts, --length nor --advice: the model stays as it is", "one of them");
   }
   std::filesystem::create_directories(options.output);
   save_parameters(options.output + "/model.safetensors", result);
@@ -98,15 +82,10 @@ int main(int argc, char** argv) {
   app.add_option("--output", options.output, "folder to write");
   app.add_option("--mechanism", options.mechanism, "softmax: the same model in this library's files")
       ->check(CLI::IsMember({"linformer", "softmax"}));
-  app.add_option("--length", options.length, "sequence length n; 0: the model's")->check(CLI::NonNegativeNumber);
-  app.add_option("--projected-length", options.projected_lengths,
-                 "projected length k: a number, or several by layer, by head, or by layer and head")
-      ->check(CLI::PositiveNumber);
-  options.choice.add_projections_to(app);
-  app.add_option("--start", options.start, "what learned E and F start as")
-      ->check(CLI::IsMember({"mean_pooling", "gaussian", "random"}));
-  app.add_flag("--log-count", options.log_count, "of mean pooling: add log(tokens in the window) to its score");
-  app.add_option("--seed", options.seed, "of what is drawn");
+  options.conversion.add_to(app);
+  app.add_option("--advice", options.advice, "what spectrum wrote, instead of the options from --length to --seed")
+      ->check(CLI::ExistingFile)
+      ->excludes("--length", "--projected-length");
   app.add_option("--texts", options.texts, "how many texts are read of the files")->check(CLI::PositiveNumber);
   app.add_option("--threads", options.threads, "threads")->check(CLI::PositiveNumber);
   CLI11_PARSE(app, argc, argv);

@@ -58,6 +58,7 @@ class Encoder {
   [[nodiscard]] Precision precision() const { return layers_.front().attention().weights().precision(); }
   [[nodiscard]] const ProjectionSet<T>& projections() const { return projections_; }
   [[nodiscard]] ProjectionSet<T>& projections() requires(Form::trainable) { return projections_; }
+  [[nodiscard]] const std::vector<EncoderLayer<T, Form>>& layers() const { return layers_; }
   /// The table of word embeddings, V × D, for heads that tie their decoder to it.
   [[nodiscard]] const Embedding<T>& words() const { return embeddings_.words; }
   [[nodiscard]] Embedding<T>& words() requires(Form::trainable) { return embeddings_.words; }

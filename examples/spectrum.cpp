@@ -1,0 +1,242 @@
+// The paper's Figure 1 on a model and texts of yours: how much of softmax attention matrices of low rank can keep, what
+// one E and F for all texts keep of it, and which k that advises. scripts/plot_spectrum.py draws what it writes.
+#include "support/any_tokenizer.hpp"
+#include "support/conversion_choice.hpp"
+#include "support/encoder_calls.hpp"
+#include "support/progress.hpp"
+#include "support/text_lines.hpp"
+
+#include <linformer/pretrained/projection_advice.hpp>
+#include <linformer/pretrained/spectrum.hpp>
+
+#include <cstdio>
+
+namespace {
+
+using namespace linformer;
+using Json = nlohmann::ordered_json;
+
+struct Options {
+  std::string model, output = "spectrum.json", criterion = "output";
+  std::vector<std::string> files;
+  ConversionChoice conversion;
+  std::vector<Index> ranks, projected_lengths;
+  Index texts = 8, threads = 2;
+  double keep = 0.9;
+  bool join = false;
+};
+
+constexpr const char* output_format = R"(What is written, a JSON object:
+  texts, tokens, sequence_length (n), keep, ranks, projected_lengths (k)
+  layers: of each layer, summed over its heads and all texts
+    cumulative        of P, for r = 1 ... n: the sum of the r largest singular values by the sum of all, the mean over
+                      texts and heads
+    output_error      of P*V, for r = 0 ... d: |P*V - (P*V)r| / |P*V|, where (P*V)r is the best matrix of rank r for
+                      each text and head
+    projection_error  for each k: |P*V - P'*F*V| / |P*V|, P' = softmax(Q*(E*K)^T / sqrt(d)), with the same E and F for
+                      all texts
+    probability_rank  the smallest r whose cumulative is at least keep
+    output_rank       the smallest r with 1 - output_error^2 of at least keep
+    heads             the same of each head, cumulative for the ranks alone
+  advice: what convert --advice takes. Its k are, for each layer (for each head without sharing, for all with layerwise
+    sharing), by --criterion
+      output          the smallest of the projected lengths with 1 - projection_error^2 of at least keep: that share of
+                      |P*V|^2 is kept; n where none has it
+      probabilities   probability_rank: that share of the sum of P's singular values is kept, by the best matrix for
+                      each text, which E and F are not
+Norms are Frobenius's.)";
+
+/// What the heads of all layers do, layer by layer.
+struct Study {
+  std::vector<AttentionSpectrum> spectra;            ///< L·h
+  std::vector<std::vector<ProjectionError>> errors;  ///< by projected length, L·h each
+
+  Study(const EncoderConfig& config, Index length, std::size_t projected_lengths)
+      : spectra(static_cast<std::size_t>(config.layers * config.heads),
+                AttentionSpectrum(length, config.model_width / config.heads)),
+        errors(projected_lengths, std::vector<ProjectionError>(spectra.size())) {}
+
+  /// Sums over the heads that share projections.
+  [[nodiscard]] Study merged(Index heads, Sharing sharing) const {
+    Study result = *this;
+    result.spectra = sums_by_length<AttentionSpectrum>(spectra, heads, sharing);
+    for (std::size_t i = 0; i < errors.size(); ++i) {
+      result.errors[i] = sums_by_length<ProjectionError>(errors[i], heads, sharing);
+    }
+    return result;
+  }
+
+  /// One entry's errors, by projected length.
+  [[nodiscard]] std::vector<ProjectionError> errors_of(std::size_t entry) const {
+    std::vector<ProjectionError> result;
+    for (const auto& of_length : errors) result.push_back(of_length[entry]);
+    return result;
+  }
+
+  /// Advised k of one entry.
+  [[nodiscard]] Index projected_length(std::size_t entry, const Options& options) const {
+    if (options.criterion == "probabilities") return std::max(spectra[entry].probability_rank(options.keep), Index{1});
+    return smallest_length(options.projected_lengths, errors_of(entry), options.keep, options.conversion.length);
+  }
+};
+
+std::vector<Index> numbers_to(Index first, Index last) {
+  std::vector<Index> result;
+  for (Index i = first; i <= last; ++i) result.push_back(i);
+  return result;
+}
+
+/// Six digits: more than texts so few can tell.
+double rounded(double value) { return std::round(value * 1e6) / 1e6; }
+
+Json to_json(const Study& study, std::size_t entry, const std::vector<Index>& ranks, double keep) {
+  const AttentionSpectrum& spectrum = study.spectra[entry];
+  std::vector<double> cumulative, output_error, projection_error;
+  for (const Index rank : ranks) cumulative.push_back(rounded(spectrum.cumulative(rank)));
+  for (const Index rank : numbers_to(0, spectrum.head_width())) {
+    output_error.push_back(rounded(spectrum.output_error(rank)));
+  }
+  for (const ProjectionError& error : study.errors_of(entry)) projection_error.push_back(rounded(error.relative()));
+  return {{"cumulative", cumulative},
+          {"output_error", output_error},
+          {"projection_error", projection_error},
+          {"probability_rank", spectrum.probability_rank(keep)},
+          {"output_rank", spectrum.output_rank(keep)}};
+}
+
+Study study(const Encoder<float>& encoder, const std::vector<std::vector<TokenId>>& texts, const Options& options) {
+  const EncoderConfig& config = encoder.config();
+  std::vector<ProjectionSet<float>> projections;
+  for (const Index length : options.projected_lengths) {
+    ConversionChoice conversion = options.conversion;
+    conversion.projected_lengths = {length};
+    projections.push_back(to_linformer(encoder, conversion.config()).projections());
+  }
+  const AttentionHeads<float> heads(encoder, options.conversion.length);
+  Study result(config, options.conversion.length, projections.size());
+  ThreadPool pool(options.threads);
+  Workspace workspace;
+  const Execution execution{pool, workspace, default_isa()};
+  Progress progress("spectrum", static_cast<double>(texts.size()) * static_cast<double>(config.layers), "layers");
+  double done = 0;
+  for (const auto& text : texts) {
+    const auto add = [&](const LayerAttention<float>& attention) {
+      const auto first = static_cast<std::size_t>(attention.layer * config.heads);
+      const auto count = static_cast<std::size_t>(config.heads);
+      add_spectra<float>(attention, std::span(result.spectra).subspan(first, count), execution);
+      for (std::size_t i = 0; i < projections.size(); ++i) {
+        add_projection_errors<float>(heads, attention, projections[i],
+                                     std::span(result.errors[i]).subspan(first, count), execution);
+      }
+      progress.update(++done);
+    };
+    heads.for_each(TokenBatch::from_sequences(std::span(&text, 1)), add, execution);
+  }
+  return result;
+}
+
+void print(const Study& layers, const Options& options) {
+  std::printf("Ranks and projected lengths that keep %.3g of the layer's, n = %td:\n%6s  %11s  %12s  %12s\n",
+              options.keep, options.conversion.length, "layer", "rank of P", "rank of P*V", "k, E and F");
+  for (std::size_t layer = 0; layer < layers.spectra.size(); ++layer) {
+    const Index length = smallest_length(options.projected_lengths, layers.errors_of(layer), options.keep, 0);
+    std::printf("%6zu  %11td  %12td  %12s\n", layer, layers.spectra[layer].probability_rank(options.keep),
+                layers.spectra[layer].output_rank(options.keep),
+                length != 0 ? std::to_string(length).c_str() : "none tried");
+  }
+}
+
+/// Fills in what depends on the model. @throws Error invalid_configuration or out_of_range
+void resolve(const EncoderConfig& config, Options& options) {
+  Index& n = options.conversion.length;
+  if (n == 0) n = config.sequence_length;
+  detail::require(n <= config.sequence_length, ErrorCode::out_of_range, "--length",
+                  "at most the model's " + std::to_string(config.sequence_length), std::to_string(n));
+  if (options.ranks.empty()) options.ranks = {std::max(n / 4, Index{1})};
+  for (const Index rank : options.ranks) {
+    detail::require(rank <= n, ErrorCode::out_of_range, "--ranks", "at most n = " + std::to_string(n),
+                    std::to_string(rank));
+  }
+  if (!options.projected_lengths.empty()) return;
+  for (const Index part : {32, 16, 8, 4, 2}) {
+    if (n >= part) options.projected_lengths.push_back(n / part);
+  }
+}
+
+int run(Options options) {
+  const Encoder<float> encoder = load_encoder(options.model);
+  const EncoderConfig& config = encoder.config();
+  resolve(config, options);
+  const Index n = options.conversion.length;
+  const AnyTokenizer tokenizer = AnyTokenizer::of_folder(options.model);
+  const auto most = static_cast<std::size_t>(options.texts);
+  const auto texts = options.join ? read_joined_lines(tokenizer, options.files, n, most)
+                                  : read_text_lines(tokenizer, options.files, n, most);
+  detail::require(!texts.empty(), ErrorCode::malformed_input, options.files.front(), "texts", "none");
+  std::size_t tokens = 0;
+  for (const auto& text : texts) tokens += text.size();
+
+  const Study heads = study(encoder, texts, options);
+  const Study layers = heads.merged(config.heads, Sharing::key_value);
+  Json json = {{"model", options.model}, {"files", options.files},
+               {"texts", texts.size()},  {"tokens", tokens},
+               {"sequence_length", n},   {"keep", options.keep},
+               {"ranks", options.ranks}, {"projected_lengths", options.projected_lengths}};
+  for (std::size_t layer = 0; layer < layers.spectra.size(); ++layer) {
+    Json its = to_json(layers, layer, numbers_to(1, n), options.keep);
+    for (Index head = 0; head < config.heads; ++head) {
+      const auto entry = layer * static_cast<std::size_t>(config.heads) + static_cast<std::size_t>(head);
+      its["heads"].push_back(to_json(heads, entry, options.ranks, options.keep));
+    }
+    json["layers"].push_back(std::move(its));
+  }
+  const Study by_length = heads.merged(config.heads, options.conversion.encoder.sharing_value());
+  options.conversion.projected_lengths.clear();
+  for (std::size_t entry = 0; entry < by_length.spectra.size(); ++entry) {
+    options.conversion.projected_lengths.push_back(by_length.projected_length(entry, options));
+  }
+  json["criterion"] = options.criterion;
+  json["advice"] = options.conversion.to_json();
+  write_file(options.output, json.dump() + "\n");
+  print(layers, options);
+  std::printf("%s: of %zu texts, %zu tokens; convert --advice takes it, scripts/plot_spectrum.py draws it.\n",
+              options.output.c_str(), texts.size(), tokens);
+  return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  Options options;
+  CLI::App app(
+      "Tells how low-rank the attention of a softmax model is on texts of yours, what one E and F for all texts keep "
+      "of "
+      "it, and which projected lengths that advises. The model is a folder of this library's or of a BERT, RoBERTa or "
+      "XLM-RoBERTa of Hugging Face's.");
+  app.footer(output_format);
+  app.option_defaults()->always_capture_default();
+  app.add_option("model", options.model, "folder")->required()->check(CLI::ExistingDirectory);
+  app.add_option("files", options.files, "texts, a line each")->required()->check(CLI::ExistingFile);
+  app.add_option("--output", options.output, "file to write");
+  app.add_option("--length", options.conversion.length, "sequence length n, where texts are cut; 0: the model's")
+      ->check(CLI::NonNegativeNumber);
+  app.add_flag("--join", options.join, "lines follow each other in texts of n tokens each");
+  app.add_option("--texts", options.texts, "how many texts are read of the files")->check(CLI::PositiveNumber);
+  app.add_option("--ranks", options.ranks,
+                 "ranks at which heads are judged; none: n/4, which is the paper's 128 of 512")
+      ->check(CLI::PositiveNumber);
+  app.add_option("--projected-lengths", options.projected_lengths, "k of E and F that are tried; none: n/32 to n/2")
+      ->check(CLI::PositiveNumber);
+  options.conversion.add_projections_to(app);
+  app.add_option("--keep", options.keep, "share that is to be kept")->check(CLI::Range(0.0, 1.0));
+  app.add_option("--criterion", options.criterion, "of what: of P*V by E and F, or of the spectrum of P")
+      ->check(CLI::IsMember({"output", "probabilities"}));
+  app.add_option("--threads", options.threads, "threads")->check(CLI::PositiveNumber);
+  CLI11_PARSE(app, argc, argv);
+  try {
+    return run(options);
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "%s\n", error.what());
+    return 1;
+  }
+}
