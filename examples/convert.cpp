@@ -85,7 +85,7 @@ int main(int argc, char** argv) {
   options.conversion.add_to(app);
   app.add_option("--advice", options.advice, "what spectrum wrote, instead of the options from --length to --seed")
       ->check(CLI::ExistingFile)
-      ->excludes("--length", "--projected-length");
+      ->excludes("--length", "--projected-length", "--projection", "--sharing", "--start", "--log-count", "--seed");
   app.add_option("--texts", options.texts, "how many texts are read of the files")->check(CLI::PositiveNumber);
   app.add_option("--threads", options.threads, "threads")->check(CLI::PositiveNumber);
   CLI11_PARSE(app, argc, argv);
