@@ -4,7 +4,6 @@
 #include "support/conversion_choice.hpp"
 #include "support/encoder_calls.hpp"
 #include "support/progress.hpp"
-#include "support/text_lines.hpp"
 
 #include <linformer/pretrained/projection_advice.hpp>
 #include <linformer/pretrained/spectrum.hpp>
@@ -17,14 +16,18 @@ using namespace linformer;
 using Json = nlohmann::ordered_json;
 
 struct Options {
-  std::string model, output = "spectrum.json", criterion = "output";
+  std::string model, output = "spectrum.json", criterion = "output", break_at = "line";
   std::vector<std::string> files;
   ConversionChoice conversion;
   std::vector<Index> ranks, projected_lengths;
   Index texts = 8, threads = 2;
   double keep = 0.9;
-  bool join = false;
 };
+
+const std::map<std::string, DocumentBreak> breaks{{"none", DocumentBreak::none},
+                                                  {"line", DocumentBreak::line},
+                                                  {"blank_line", DocumentBreak::blank_line},
+                                                  {"heading", DocumentBreak::heading}};
 
 constexpr const char* output_format = R"(What is written, a JSON object:
   texts, tokens, sequence_length (n), keep, ranks, projected_lengths (k)
@@ -104,6 +107,21 @@ Json to_json(const Study& study, std::size_t entry, const std::vector<Index>& ra
           {"output_rank", spectrum.output_rank(keep)}};
 }
 
+/// The first texts of the files, cut at n. @throws Error malformed_input if there is none
+std::vector<std::vector<TokenId>> read_texts(const Options& options) {
+  const AnyTokenizer tokenizer = AnyTokenizer::of_folder(options.model);
+  std::vector<std::vector<TokenId>> result;
+  for (const std::string& file : options.files) {
+    for (const std::string& text : read_documents(file, {.break_at = breaks.at(options.break_at)}).texts) {
+      if (static_cast<Index>(result.size()) == options.texts) return result;
+      EncodedText encoded = encode_text(tokenizer, text, {.length = options.conversion.length});
+      result.push_back(std::move(encoded.sequences.front()));
+    }
+  }
+  detail::require(!result.empty(), ErrorCode::malformed_input, options.files.front(), "texts", "none");
+  return result;
+}
+
 Study study(const Encoder<float>& encoder, const std::vector<std::vector<TokenId>>& texts, const Options& options) {
   const EncoderConfig& config = encoder.config();
   std::vector<ProjectionSet<float>> projections;
@@ -168,11 +186,7 @@ int run(Options options) {
   const EncoderConfig& config = encoder.config();
   resolve(config, options);
   const Index n = options.conversion.length;
-  const AnyTokenizer tokenizer = AnyTokenizer::of_folder(options.model);
-  const auto most = static_cast<std::size_t>(options.texts);
-  const auto texts = options.join ? read_joined_lines(tokenizer, options.files, n, most)
-                                  : read_text_lines(tokenizer, options.files, n, most);
-  detail::require(!texts.empty(), ErrorCode::malformed_input, options.files.front(), "texts", "none");
+  const auto texts = read_texts(options);
   std::size_t tokens = 0;
   for (const auto& text : texts) tokens += text.size();
 
@@ -216,11 +230,16 @@ int main(int argc, char** argv) {
   app.footer(output_format);
   app.option_defaults()->always_capture_default();
   app.add_option("model", options.model, "folder")->required()->check(CLI::ExistingDirectory);
-  app.add_option("files", options.files, "texts, a line each")->required()->check(CLI::ExistingFile);
+  app.add_option("files", options.files, "texts, a line each unless --break says otherwise")
+      ->required()
+      ->check(CLI::ExistingFile);
   app.add_option("--output", options.output, "file to write");
   app.add_option("--length", options.conversion.length, "sequence length n, where texts are cut; 0: the model's")
       ->check(CLI::NonNegativeNumber);
-  app.add_flag("--join", options.join, "lines follow each other in texts of n tokens each");
+  app.add_option("--break", options.break_at,
+                 "where a file's texts begin: nowhere, at each line, after blank lines, or "
+                 "at WikiText's headings")
+      ->check(CLI::IsMember({"none", "line", "blank_line", "heading"}));
   app.add_option("--texts", options.texts, "how many texts are read of the files")->check(CLI::PositiveNumber);
   app.add_option("--ranks", options.ranks,
                  "ranks at which heads are judged; none: n/4, which is the paper's 128 of 512")

@@ -22,23 +22,3 @@ inline std::vector<std::vector<linformer::TokenId>> read_text_lines(
   }
   return sequences;
 }
-
-/// The first sequences of `length` tokens that the lines of files make one after another; the last may be shorter.
-inline std::vector<std::vector<linformer::TokenId>> read_joined_lines(const AnyTokenizer& tokenizer,
-                                                                      const std::vector<std::string>& files,
-                                                                      linformer::Index length, std::size_t most) {
-  std::vector<linformer::TokenId> tokens;
-  for (const std::string& file : files) {
-    std::ifstream in = linformer::detail::open_to_read(file);
-    for (std::string line; tokens.size() < most * static_cast<std::size_t>(length) && std::getline(in, line);) {
-      const std::vector<linformer::TokenId> its = tokenizer.encode(line + '\n');
-      tokens.insert(tokens.end(), its.begin(), its.end());
-    }
-  }
-  if (tokens.empty()) return {};
-  auto sequences = linformer::frame_tokens(tokens, tokenizer.special_tokens(),
-                                           {.length = length, .on_too_long = linformer::OnTooLong::windows})
-                       .sequences;
-  if (sequences.size() > most) sequences.resize(most);
-  return sequences;
-}

@@ -19,7 +19,10 @@ Matrix<double> reflection(Index size, double slope) {
 Matrix<double> with_singular_values(Index rows, Index cols, std::initializer_list<double> values) {
   Matrix<double> diagonal = Matrix<double>::Zero(rows, cols);
   Index i = 0;
-  for (const double value : values) diagonal(i, i) = value, ++i;
+  for (const double value : values) {
+    diagonal(i, i) = value;
+    ++i;
+  }
   return reflection(rows, 0.3) * diagonal * reflection(cols, -0.2);
 }
 
@@ -30,7 +33,8 @@ constexpr double epsilon = 100 * std::numeric_limits<double>::epsilon();
 }  // namespace
 
 TEST_CASE("singular values are those that a matrix was made of", "[spectrum]") {
-  for (const auto& [rows, cols] : {std::pair<Index, Index>{6, 6}, {4, 8}, {8, 4}}) {
+  const std::vector<std::pair<Index, Index>> shapes{{6, 6}, {4, 8}, {8, 4}};
+  for (const auto& [rows, cols] : shapes) {
     CAPTURE(rows, cols);
     const Vector<double> found = singular_values(with_singular_values(rows, cols, {0.5, 3, 0, 2}));
     REQUIRE(found.size() == std::min(rows, cols));

@@ -10,17 +10,17 @@ grep -v '^$' "$source/LICENSE" >"$folder/texts.txt"
 value() { python3 -c 'import json, sys; json = json.load(open(sys.argv[1])); print(eval(sys.argv[2]))' "$@"; }
 check() { [ "$(value "$1" "$2")" = True ] || { echo "$1: not $2" && exit 1; }; }
 
-"$spectrum" "$folder/softmax" "$folder/texts.txt" --join --texts 3 --ranks 1 16 --output "$folder/joined.json" |
-  tee "$folder/joined.txt"
-grep -q "of 3 texts, 192 tokens" "$folder/joined.txt"
-check "$folder/joined.json" 'len(json["layers"]) == 2 and json["projected_lengths"] == [2, 4, 8, 16, 32]'
+"$spectrum" "$folder/softmax" "$source/LICENSE" --break blank_line --texts 3 --ranks 1 16 \
+  --output "$folder/spectrum.json" | tee "$folder/spectrum.txt"
+grep -q "of 3 texts, [0-9]* tokens" "$folder/spectrum.txt"
+check "$folder/spectrum.json" 'len(json["layers"]) == 2 and json["projected_lengths"] == [2, 4, 8, 16, 32]'
 for layer in 0 1; do
   its='json["layers"]['$layer']'
-  check "$folder/joined.json" "len($its['cumulative']) == 64 and $its['cumulative'] == sorted($its['cumulative'])"
-  check "$folder/joined.json" "$its['cumulative'][-1] == 1 and $its['output_error'][0] == 1 and $its['output_error'][-1] == 0"
-  check "$folder/joined.json" "len($its['heads']) == 2 and len($its['heads'][1]['cumulative']) == 2"
+  check "$folder/spectrum.json" "len($its['cumulative']) == 64 and $its['cumulative'] == sorted($its['cumulative'])"
+  check "$folder/spectrum.json" "$its['cumulative'][-1] == 1 and $its['output_error'][0] == 1 and $its['output_error'][-1] == 0"
+  check "$folder/spectrum.json" "len($its['heads']) == 2 and len($its['heads'][1]['cumulative']) == 2"
   # A layer's share is the mean of its heads'.
-  check "$folder/joined.json" "abs(sum(head['cumulative'][1] for head in $its['heads']) / 2 - $its['cumulative'][15]) < 2e-6"
+  check "$folder/spectrum.json" "abs(sum(head['cumulative'][1] for head in $its['heads']) / 2 - $its['cumulative'][15]) < 2e-6"
 done
 
 # convert takes the advice as it is, whatever shares its projections: k by layer, by layer and head, or one.

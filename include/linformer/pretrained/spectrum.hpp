@@ -14,7 +14,6 @@ namespace linformer::inline LINFORMER_ABI {
 /// to about √ε·σ₁ ≈ 1.5e-8·σ₁ in the smallest ones, of some ε·σ₁ in those near σ₁. P computed in `float` is no better.
 /// @throws Error not_finite
 [[nodiscard]] inline Vector<double> singular_values(const ConstMatrixRef<double>& a) {
-  detail::require(a.allFinite(), ErrorCode::not_finite, "matrix", "finite values", "NaN or infinity");
   if (a.size() == 0) return {};
   Matrix<double> gram;
   if (a.rows() < a.cols()) {
@@ -22,6 +21,7 @@ namespace linformer::inline LINFORMER_ABI {
   } else {
     gram.noalias() = a.transpose() * a;
   }
+  detail::require(gram.allFinite(), ErrorCode::not_finite, "matrix", "finite values", "NaN or infinity");
   const Eigen::SelfAdjointEigenSolver<Matrix<double>> solver(gram, Eigen::EigenvaluesOnly);
   return solver.eigenvalues().reverse().cwiseMax(0.0).cwiseSqrt();
 }
