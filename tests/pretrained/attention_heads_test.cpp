@@ -63,7 +63,7 @@ Table softmax_of_scores(const Table& q, const Table& k) {
 }
 
 // Values of some units after sums of at most 16 terms, a dozen operations deep.
-constexpr double close = 1e-12;
+constexpr double tolerance = 1e-12;
 
 }  // namespace
 
@@ -82,9 +82,9 @@ TEST_CASE("heads are softmax attention before W_O", "[attention_heads]") {
           REQUIRE(attention.probabilities.size() == 2);
           for (Index head = 0; head < 2; ++head) {
             const Table p = softmax_of_scores(q.middleCols(4 * head, 4), k.middleCols(4 * head, 4));
-            CHECK((attention.probabilities[static_cast<std::size_t>(head)] - p).cwiseAbs().maxCoeff() < close);
+            CHECK((attention.probabilities[static_cast<std::size_t>(head)] - p).cwiseAbs().maxCoeff() < tolerance);
             CHECK((attention.output.middleCols(4 * head, 4) - p * v.middleCols(4 * head, 4)).cwiseAbs().maxCoeff() <
-                  close * v.cwiseAbs().maxCoeff());
+                  tolerance * v.cwiseAbs().maxCoeff());
           }
         },
         resources.execution);
@@ -130,7 +130,8 @@ TEST_CASE("projected heads are Eq. 7 of the heads' queries, keys and values", "[
             };
             const Table p = softmax_of_scores(q.middleCols(4 * head, 4), of(Side::key) * k.middleCols(4 * head, 4));
             const Table expected = p * (of(Side::value) * v.middleCols(4 * head, 4));
-            CHECK((found.middleCols(4 * head, 4) - expected).cwiseAbs().maxCoeff() < close * v.cwiseAbs().maxCoeff());
+            CHECK((found.middleCols(4 * head, 4) - expected).cwiseAbs().maxCoeff() <
+                  tolerance * v.cwiseAbs().maxCoeff());
           }
         },
         resources.execution);
