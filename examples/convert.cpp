@@ -1,10 +1,13 @@
 // Turns a model of softmax attention, of this library or a BERT, RoBERTa or XLM-RoBERTa of Hugging Face's, into a
-// Linformer of any n, k and sharing mode, and tells what that costs, layer by layer, on texts that it is given.
+// Linformer of any n, k and sharing mode, fits E and F to texts, and tells what that costs, layer by layer, on others.
+// A Linformer grows to a longer n.
 #include "support/any_tokenizer.hpp"
 #include "support/conversion_choice.hpp"
 #include "support/encoder_calls.hpp"
 #include "support/model_folder.hpp"
 #include "support/text_lines.hpp"
+
+#include <linformer/pretrained/growth.hpp>
 
 #include <CLI/CLI.hpp>
 
@@ -16,21 +19,63 @@ namespace {
 using namespace linformer;
 
 struct Options {
-  std::string model, output = "converted", mechanism = "linformer", advice;
+  std::string model, output = "converted", mechanism = "linformer", grow, advice;
   ConversionChoice conversion;
   std::vector<std::string> files;
   Index texts = 64, threads = 2;
 };
 
-nlohmann::ordered_json cost(const Encoder<float>& original, const Encoder<float>& converted, const Options& options) {
-  const AnyTokenizer tokenizer = AnyTokenizer::of_folder(options.model);
-  const Index length = std::min(original.config().sequence_length, converted.config().sequence_length);
-  const TokenBatch tokens = TokenBatch::from_sequences(
-      read_text_lines(tokenizer, options.files, length, static_cast<std::size_t>(options.texts)));
-  detail::require(tokens.layout.rows() > 0, ErrorCode::malformed_input, options.files.front(), "texts", "none");
-  ThreadPool pool(options.threads);
-  Workspace workspace;
-  const auto differences = layer_differences(original, converted, tokens, Execution{pool, workspace, default_isa()});
+constexpr detail::EnumNames<Growth, 2> growth_names{{{"stretched", Growth::stretched}, {"tiled", Growth::tiled}}};
+
+/// Texts of the files: those that E and F are fitted to, if they are, then those that the cost is measured on.
+struct Texts {
+  TokenBatch fitted, judged;
+};
+
+Texts read_texts(const Options& options, Index length) {
+  const auto fitted = static_cast<std::size_t>(options.conversion.fitted() ? options.conversion.fit_texts : 0);
+  const auto sequences = read_text_lines(AnyTokenizer::of_folder(options.model), options.files, length,
+                                         fitted + static_cast<std::size_t>(options.texts));
+  detail::require(sequences.size() > fitted, ErrorCode::malformed_input, options.files.front(),
+                  fitted == 0 ? "texts" : "more than " + std::to_string(fitted) + " texts",
+                  std::to_string(sequences.size()));
+  const std::span<const std::vector<TokenId>> all(sequences);
+  return {TokenBatch::from_sequences(all.first(fitted)), TokenBatch::from_sequences(all.subspan(fitted))};
+}
+
+nlohmann::ordered_json fit(const Encoder<float>& original, Encoder<float>& converted, const TokenBatch& texts,
+                           const Options& options, const Execution& execution) {
+  std::printf("E and F are fitted to %td texts, %td tokens. Error of the heads' results, ‖P̄·F·V − P·V‖/‖P·V‖:\n",
+              texts.layout.sequences(), texts.layout.rows());
+  std::fflush(stdout);
+  const FitConfig& config = options.conversion.fit;
+  const std::vector<ProjectionFit> fits = fit_with_progress(original, converted, texts, config, execution);
+  std::printf("%10s  %10s  %10s  %10s  %10s\n", "layer", "head", "before", "after", "iterations");
+  auto report = nlohmann::ordered_json::array();
+  for (const ProjectionFit& each : fits) {
+    std::printf("%10td  %10td  %10.4f  %10.4f  %10td\n", each.layer, each.head, each.before, each.after,
+                each.iterations);
+    report.push_back({{"layer", each.layer},
+                      {"head", each.head},
+                      {"before", each.before},
+                      {"after", each.after},
+                      {"iterations", each.iterations}});
+  }
+  return {{"texts", texts.layout.sequences()}, {"tokens", texts.layout.rows()}, {"iterations", config.iterations},
+          {"rounds", config.rounds},           {"ridge", config.ridge},         {"fits", report}};
+}
+
+/// The cosine of the embeddings of each text by two models, on average.
+double embedding_cosine(const Encoder<float>& original, const Encoder<float>& converted, const TokenBatch& tokens,
+                        const Execution& execution) {
+  const Matrix<float> a = sentence_embeddings(original, tokens, execution);
+  const Matrix<float> b = sentence_embeddings(converted, tokens, execution);
+  return a.cwiseProduct(b).cast<double>().sum() / static_cast<double>(a.rows());
+}
+
+nlohmann::ordered_json cost(const Encoder<float>& original, const Encoder<float>& converted, const TokenBatch& tokens,
+                            const Execution& execution) {
+  const auto differences = layer_differences(original, converted, tokens, execution);
   std::printf("Of %td texts, %td tokens, beside the original:\n%10s  %10s  %14s\n", tokens.layout.sequences(),
               tokens.layout.rows(), "layer", "cosine", "relative error");
   auto layers = nlohmann::ordered_json::array();
@@ -40,18 +85,42 @@ nlohmann::ordered_json cost(const Encoder<float>& original, const Encoder<float>
     layers.push_back(
         {{"layer", name}, {"cosine", differences[i].cosine}, {"relative_error", differences[i].relative_error}});
   }
-  return {{"texts", tokens.layout.sequences()}, {"tokens", tokens.layout.rows()}, {"layers", layers}};
+  const double embeddings = embedding_cosine(original, converted, tokens, execution);
+  std::printf("Cosine of the texts' embeddings: %.4f\n", embeddings);
+  return {{"texts", tokens.layout.sequences()},
+          {"tokens", tokens.layout.rows()},
+          {"layers", layers},
+          {"embedding_cosine", embeddings}};
 }
 
-int run(const Options& options) {
+int run(Options options) {
   const Encoder<float> original = load_encoder(options.model);
   Encoder<float> result = original;
   nlohmann::ordered_json report = {{"from", options.model}, {"mechanism", options.mechanism}};
-  if (options.mechanism == "linformer") {
-    const ConversionChoice conversion = options.advice.empty() ? options.conversion : read_advice(options.advice);
-    result = to_linformer(original, conversion.config());
-    report.update({{"start", conversion.start}, {"seed", conversion.seed}});
-    if (!options.files.empty()) report["cost"] = cost(original, result, options);
+  ThreadPool pool(options.threads);
+  Workspace workspace;
+  const Execution execution{pool, workspace, default_isa()};
+  if (!options.grow.empty()) {
+    result =
+        grow(original, {.sequence_length = options.conversion.length, .growth = value_of(growth_names, options.grow)});
+    report.update({{"grown", options.grow}, {"from_length", original.config().sequence_length}});
+    if (!options.files.empty()) {
+      const Texts texts = read_texts(options, original.config().sequence_length);
+      report["cost"] = cost(original, result, texts.judged, execution);
+    }
+  } else if (options.mechanism == "linformer") {
+    if (!options.advice.empty()) options.conversion.take_advice(options.advice);
+    const bool fitted = options.conversion.fitted();
+    detail::require(!fitted || !options.files.empty(), ErrorCode::invalid_configuration, "--start fitted",
+                    "texts to fit to", "none");
+    result = to_linformer(original, options.conversion.config());
+    report.update({{"start", options.conversion.start}, {"seed", options.conversion.seed}});
+    if (!options.files.empty()) {
+      const Texts texts =
+          read_texts(options, std::min(original.config().sequence_length, result.config().sequence_length));
+      if (fitted) report["fit"] = fit(original, result, texts.fitted, options, execution);
+      report["cost"] = cost(original, result, texts.judged, execution);
+    }
   } else {
     detail::require(original.config().mechanism != Mechanism::linformer, ErrorCode::unsupported, options.model,
                     "a model of softmax attention", "a Linformer");
@@ -74,19 +143,30 @@ int run(const Options& options) {
 int main(int argc, char** argv) {
   Options options;
   CLI::App app(
-      "Turns a model of softmax attention into a Linformer. The model is a folder of this library's or of a BERT, "
-      "RoBERTa or XLM-RoBERTa of Hugging Face's; what is written, finetune and embed read.");
+      "Turns a model of softmax attention into a Linformer, or a Linformer into one of a longer n. The model is a "
+      "folder "
+      "of this library's or of a BERT, RoBERTa or XLM-RoBERTa of Hugging Face's; what is written, finetune and embed "
+      "read.");
   app.option_defaults()->always_capture_default();
   app.add_option("model", options.model, "folder")->required()->check(CLI::ExistingDirectory);
-  app.add_option("files", options.files, "texts, a line each, on which the cost is measured")->check(CLI::ExistingFile);
+  app.add_option("files", options.files, "texts, a line each, to fit E and F to and to measure the cost on")
+      ->check(CLI::ExistingFile);
   app.add_option("--output", options.output, "folder to write");
   app.add_option("--mechanism", options.mechanism, "softmax: the same model in this library's files")
       ->check(CLI::IsMember({"linformer", "softmax"}));
-  options.conversion.add_to(app);
-  app.add_option("--advice", options.advice, "what spectrum wrote, instead of the options from --length to --seed")
+  options.conversion.add_lengths_to(app);
+  options.conversion.add_projections_to(app);
+  app.add_option("--advice", options.advice,
+                 "what spectrum wrote, whose advice stands for --length, --projected-length, --projection, --sharing, "
+                 "--start, --log-count and --seed")
       ->check(CLI::ExistingFile)
       ->excludes("--length", "--projected-length", "--projection", "--sharing", "--start", "--log-count", "--seed");
-  app.add_option("--texts", options.texts, "how many texts are read of the files")->check(CLI::PositiveNumber);
+  app.add_option(
+         "--grow", options.grow,
+         "of a Linformer, whose k and sharing stay: E and F of --length columns, stretched, or tiled as positions "
+         "are")
+      ->check(CLI::IsMember({"stretched", "tiled"}));
+  app.add_option("--texts", options.texts, "how many texts the cost is measured on")->check(CLI::PositiveNumber);
   app.add_option("--threads", options.threads, "threads")->check(CLI::PositiveNumber);
   CLI11_PARSE(app, argc, argv);
   try {

@@ -1,12 +1,9 @@
 // The paper's Figure 1 on a model and texts of yours: how much of softmax attention matrices of low rank can keep, what
 // one E and F for all texts keep of it, and which k that advises. scripts/plot_spectrum.py draws what it writes.
 #include "support/any_tokenizer.hpp"
+#include "support/attention_study.hpp"
 #include "support/conversion_choice.hpp"
 #include "support/encoder_calls.hpp"
-#include "support/progress.hpp"
-
-#include <linformer/pretrained/projection_advice.hpp>
-#include <linformer/pretrained/spectrum.hpp>
 
 #include <cstdio>
 
@@ -30,7 +27,8 @@ const std::map<std::string, DocumentBreak> breaks{{"none", DocumentBreak::none},
                                                   {"heading", DocumentBreak::heading}};
 
 constexpr const char* output_format = R"(What is written, a JSON object:
-  texts, tokens, sequence_length (n), keep, ranks, projected_lengths (k)
+  texts and tokens that were looked at, fit_texts before them that E and F were fitted to, sequence_length (n), keep,
+  ranks, projected_lengths (k)
   layers: of each layer, summed over its heads and all texts
     cumulative        of P, for r = 1 ... n: the sum of the r largest singular values by the sum of all, the mean over
                       texts and heads
@@ -49,39 +47,13 @@ constexpr const char* output_format = R"(What is written, a JSON object:
                       each text, which E and F are not
 Norms are Frobenius's.)";
 
-/// What the heads of all layers do, layer by layer.
-struct Study {
-  std::vector<AttentionSpectrum> spectra;            ///< L·h
-  std::vector<std::vector<ProjectionError>> errors;  ///< by projected length, L·h each
-
-  Study(const EncoderConfig& config, Index length, std::size_t projected_lengths)
-      : spectra(static_cast<std::size_t>(config.layers * config.heads),
-                AttentionSpectrum(length, config.model_width / config.heads)),
-        errors(projected_lengths, std::vector<ProjectionError>(spectra.size())) {}
-
-  /// Sums over the heads that share projections.
-  [[nodiscard]] Study merged(Index heads, Sharing sharing) const {
-    Study result = *this;
-    result.spectra = sums_by_length<AttentionSpectrum>(spectra, heads, sharing);
-    for (std::size_t i = 0; i < errors.size(); ++i) {
-      result.errors[i] = sums_by_length<ProjectionError>(errors[i], heads, sharing);
-    }
-    return result;
+/// Advised k of one entry.
+Index advised_length(const AttentionStudy& study, std::size_t entry, const Options& options) {
+  if (options.criterion == "probabilities") {
+    return std::max(study.spectra[entry].probability_rank(options.keep), Index{1});
   }
-
-  /// One entry's errors, by projected length.
-  [[nodiscard]] std::vector<ProjectionError> errors_of(std::size_t entry) const {
-    std::vector<ProjectionError> result;
-    for (const auto& of_length : errors) result.push_back(of_length[entry]);
-    return result;
-  }
-
-  /// Advised k of one entry.
-  [[nodiscard]] Index projected_length(std::size_t entry, const Options& options) const {
-    if (options.criterion == "probabilities") return std::max(spectra[entry].probability_rank(options.keep), Index{1});
-    return smallest_length(options.projected_lengths, errors_of(entry), options.keep, options.conversion.length);
-  }
-};
+  return smallest_length(options.projected_lengths, study.errors_of(entry), options.keep, options.conversion.length);
+}
 
 std::vector<Index> numbers_to(Index first, Index last) {
   std::vector<Index> result;
@@ -92,7 +64,7 @@ std::vector<Index> numbers_to(Index first, Index last) {
 /// Six digits: more than texts so few can tell.
 double rounded(double value) { return std::round(value * 1e6) / 1e6; }
 
-Json to_json(const Study& study, std::size_t entry, const std::vector<Index>& ranks, double keep) {
+Json to_json(const AttentionStudy& study, std::size_t entry, const std::vector<Index>& ranks, double keep) {
   const AttentionSpectrum& spectrum = study.spectra[entry];
   std::vector<double> cumulative, output_error, projection_error;
   for (const Index rank : ranks) cumulative.push_back(rounded(spectrum.cumulative(rank)));
@@ -107,53 +79,40 @@ Json to_json(const Study& study, std::size_t entry, const std::vector<Index>& ra
           {"output_rank", spectrum.output_rank(keep)}};
 }
 
-/// The first texts of the files, cut at n. @throws Error malformed_input if there is none
+/// The first texts of the files, cut at n: those that E and F are fitted to, if they are, then those that are looked
+/// at. @throws Error malformed_input if there is none
 std::vector<std::vector<TokenId>> read_texts(const Options& options) {
   const AnyTokenizer tokenizer = AnyTokenizer::of_folder(options.model);
+  const Index fitted = options.conversion.fitted() ? options.conversion.fit_texts : 0;
   std::vector<std::vector<TokenId>> result;
   for (const std::string& file : options.files) {
     for (const std::string& text : read_documents(file, {.break_at = breaks.at(options.break_at)}).texts) {
-      if (static_cast<Index>(result.size()) == options.texts) return result;
+      if (static_cast<Index>(result.size()) == fitted + options.texts) return result;
       EncodedText encoded = encode_text(tokenizer, text, {.length = options.conversion.length});
       result.push_back(std::move(encoded.sequences.front()));
     }
   }
-  detail::require(!result.empty(), ErrorCode::malformed_input, options.files.front(), "texts", "none");
+  detail::require(static_cast<Index>(result.size()) > fitted, ErrorCode::malformed_input, options.files.front(),
+                  fitted == 0 ? "texts" : "more than " + std::to_string(fitted) + " texts",
+                  std::to_string(result.size()));
   return result;
 }
 
-Study study(const Encoder<float>& encoder, const std::vector<std::vector<TokenId>>& texts, const Options& options) {
-  const EncoderConfig& config = encoder.config();
-  std::vector<ProjectionSet<float>> projections;
+/// E and F of each of the projected lengths, fitted to texts if they are to be.
+std::vector<ProjectionSet<float>> projections_to_try(const Encoder<float>& encoder, const TokenBatch& fit_texts,
+                                                     const Options& options, const Execution& execution) {
+  std::vector<ProjectionSet<float>> result;
   for (const Index length : options.projected_lengths) {
     ConversionChoice conversion = options.conversion;
     conversion.projected_lengths = {length};
-    projections.push_back(to_linformer(encoder, conversion.config()).projections());
-  }
-  const AttentionHeads<float> heads(encoder, options.conversion.length);
-  Study result(config, options.conversion.length, projections.size());
-  ThreadPool pool(options.threads);
-  Workspace workspace;
-  const Execution execution{pool, workspace, default_isa()};
-  Progress progress("spectrum", static_cast<double>(texts.size()) * static_cast<double>(config.layers), "layers");
-  double done = 0;
-  for (const auto& text : texts) {
-    const auto add = [&](const LayerAttention<float>& attention) {
-      const auto first = static_cast<std::size_t>(attention.layer * config.heads);
-      const auto count = static_cast<std::size_t>(config.heads);
-      add_spectra<float>(attention, std::span(result.spectra).subspan(first, count), execution);
-      for (std::size_t i = 0; i < projections.size(); ++i) {
-        add_projection_errors<float>(heads, attention, projections[i],
-                                     std::span(result.errors[i]).subspan(first, count), execution);
-      }
-      progress.update(++done);
-    };
-    heads.for_each(TokenBatch::from_sequences(std::span(&text, 1)), add, execution);
+    Encoder<float> converted = to_linformer(encoder, conversion.config());
+    if (conversion.fitted()) fit_with_progress(encoder, converted, fit_texts, conversion.fit, execution);
+    result.push_back(converted.projections());
   }
   return result;
 }
 
-void print(const Study& layers, const Options& options) {
+void print(const AttentionStudy& layers, const Options& options) {
   std::printf("Ranks and projected lengths that keep %.3g of the layer's, n = %td:\n%6s  %11s  %12s  %12s\n",
               options.keep, options.conversion.length, "layer", "rank of P", "rank of P*V", "k, E and F");
   for (std::size_t layer = 0; layer < layers.spectra.size(); ++layer) {
@@ -186,16 +145,28 @@ int run(Options options) {
   const EncoderConfig& config = encoder.config();
   resolve(config, options);
   const Index n = options.conversion.length;
-  const auto texts = read_texts(options);
+  const auto all = read_texts(options);
+  const auto texts =
+      std::span(all).subspan(options.conversion.fitted() ? static_cast<std::size_t>(options.conversion.fit_texts) : 0);
   std::size_t tokens = 0;
   for (const auto& text : texts) tokens += text.size();
 
-  const Study heads = study(encoder, texts, options);
-  const Study layers = heads.merged(config.heads, Sharing::key_value);
-  Json json = {{"model", options.model}, {"files", options.files},
-               {"texts", texts.size()},  {"tokens", tokens},
-               {"sequence_length", n},   {"keep", options.keep},
-               {"ranks", options.ranks}, {"projected_lengths", options.projected_lengths}};
+  ThreadPool pool(options.threads);
+  Workspace workspace;
+  const Execution execution{pool, workspace, default_isa()};
+  const auto fit_texts = TokenBatch::from_sequences(std::span(all).first(all.size() - texts.size()));
+  const auto projections = projections_to_try(encoder, fit_texts, options, execution);
+  const AttentionStudy heads = study_attention(encoder, projections, n, texts, execution);
+  const AttentionStudy layers = heads.merged(config.heads, Sharing::key_value);
+  Json json = {{"model", options.model},
+               {"files", options.files},
+               {"texts", texts.size()},
+               {"fit_texts", all.size() - texts.size()},
+               {"tokens", tokens},
+               {"sequence_length", n},
+               {"keep", options.keep},
+               {"ranks", options.ranks},
+               {"projected_lengths", options.projected_lengths}};
   for (std::size_t layer = 0; layer < layers.spectra.size(); ++layer) {
     Json its = to_json(layers, layer, numbers_to(1, n), options.keep);
     for (Index head = 0; head < config.heads; ++head) {
@@ -204,13 +175,13 @@ int run(Options options) {
     }
     json["layers"].push_back(std::move(its));
   }
-  const Study by_length = heads.merged(config.heads, options.conversion.encoder.sharing_value());
+  const AttentionStudy by_length = heads.merged(config.heads, options.conversion.encoder.sharing_value());
   options.conversion.projected_lengths.clear();
   for (std::size_t entry = 0; entry < by_length.spectra.size(); ++entry) {
-    options.conversion.projected_lengths.push_back(by_length.projected_length(entry, options));
+    options.conversion.projected_lengths.push_back(advised_length(by_length, entry, options));
   }
   json["criterion"] = options.criterion;
-  json["advice"] = options.conversion.to_json();
+  json["advice"] = options.conversion.advice();
   write_file(options.output, json.dump() + "\n");
   print(layers, options);
   std::printf("%s: of %zu texts, %zu tokens; convert --advice takes it, scripts/plot_spectrum.py draws it.\n",

@@ -3,6 +3,7 @@
 #include <linformer/pretrained/load_pretrained.hpp>
 
 #include "model_folder.hpp"
+#include "progress.hpp"
 
 #include <cstdio>
 
@@ -32,6 +33,21 @@ linformer::Encoder<float> load_encoder(const std::string& folder) {
 linformer::Matrix<float> hidden_states(const linformer::Encoder<float>& encoder, const linformer::TokenBatch& tokens,
                                        const linformer::Execution& execution) {
   return encoder(tokens, execution);
+}
+
+std::vector<linformer::ProjectionFit> fit_with_progress(const linformer::Encoder<float>& original,
+                                                        linformer::Encoder<float>& converted,
+                                                        const linformer::TokenBatch& texts,
+                                                        const linformer::FitConfig& config,
+                                                        const linformer::Execution& execution) {
+  Progress progress("fit", 1, "of it");
+  return linformer::fit_projections(
+      original, converted, texts, config, execution, [&](const linformer::FitProgress& at) {
+        const double share = static_cast<double>(at.iteration) / static_cast<double>(config.iterations);
+        char note[48];
+        std::snprintf(note, sizeof note, "%td of %td, J %.5f", at.fit + 1, at.fits, at.objective);
+        progress.update((static_cast<double>(at.fit) + share) / static_cast<double>(at.fits), note);
+      });
 }
 
 template linformer::Matrix<float> linformer::sentence_embeddings<float, linformer::Trainable>(

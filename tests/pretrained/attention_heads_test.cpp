@@ -98,12 +98,12 @@ TEST_CASE("what heads read is what the encoder's layers read", "[attention_heads
   const TokenBatch tokens = ragged_tokens();
   EncoderCache<double> cache;
   Matrix<double> out(tokens.layout.rows(), 8);
-  encoder.forward(tokens, out, {.recompute = true}, &cache, resources.execution);
+  encoder.forward(tokens, out, {}, &cache, resources.execution);
   AttentionHeads<double>(encoder).for_each(
       tokens,
       [&](const LayerAttention<double>& attention) {
         const Index b = attention.tokens.count == 16 ? 0 : 2;
-        CHECK(attention.input == cache.inputs[static_cast<std::size_t>(attention.layer)].block().middleRows(
+        CHECK(attention.input == cache.layers[static_cast<std::size_t>(attention.layer)].input.block().middleRows(
                                      tokens.layout.offset(b), tokens.layout.length(b)));
       },
       resources.execution);

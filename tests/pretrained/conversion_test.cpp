@@ -66,8 +66,8 @@ TEST_CASE("a smaller k costs something, and the embeddings nothing", "[conversio
   Resources resources(1);
   const Encoder<double> original = original_encoder();
   const TokenBatch tokens = some_tokens({24, 24});
-  for (const ProjectionStart start :
-       {ProjectionStart::mean_pooling, ProjectionStart::gaussian, ProjectionStart::random}) {
+  for (const ProjectionStart start : {ProjectionStart::mean_pooling, ProjectionStart::convolution,
+                                      ProjectionStart::gaussian, ProjectionStart::random}) {
     const Encoder<double> linformer = to_linformer(original, {.projected_length = 6, .start = start});
     const auto differences = layer_differences(original, linformer, tokens, resources.execution);
     CHECK(differences.front().relative_error == 0);
@@ -90,6 +90,15 @@ TEST_CASE("projections start as they are asked to", "[conversion]") {
     for (Index token = 0; token < 24; ++token) {
       const bool inside = token >= first && token < end;
       CHECK(pooling(row, token) == (inside ? 1.0 / static_cast<double>(end - first) : 0.0));
+    }
+  }
+  const Matrix<double> triangles = weight(ProjectionStart::convolution, Side::key);
+  for (Index row = 0; row < 5; ++row) {  // in tenths of a token: windows of 48, tokens at 5, 15, …
+    Index sum = 0;
+    for (Index token = 0; token < 24; ++token) sum += std::max(Index{0}, 48 - std::abs(10 * token + 5 - 48 * row - 24));
+    for (Index token = 0; token < 24; ++token) {
+      const Index part = std::max(Index{0}, 48 - std::abs(10 * token + 5 - 48 * row - 24));
+      CHECK(std::abs(triangles(row, token) - static_cast<double>(part) / static_cast<double>(sum)) < 1e-14);
     }
   }
   CHECK(weight(ProjectionStart::gaussian, Side::key) == weight(ProjectionStart::gaussian, Side::value));

@@ -39,6 +39,19 @@ awk -v before="$before" -F'"state_cosine":' 'NF > 1 { sub(",.*", "", $2); after 
 "$distill" "$folder/softmax" "$folder/linformer" "$folder/texts.txt" --validation 4 --steps 2 --warmup 1 --batch 8 --train all \
   --output "$folder/healed_all"
 
+# E and F fitted to some texts come closer on others, in every layer's heads; a Linformer grows.
+for sharing in key_value none; do
+  "$convert" "$folder/softmax" "$folder/texts.txt" --projected-length 8 --sharing $sharing --start fitted --fit-texts 8 \
+    --fit-iterations 6 --texts 8 --output "$folder/fitted" >"$folder/fit.txt"
+  grep -q "E and F are fitted to 8 texts" "$folder/fit.txt"
+  awk -v sharing=$sharing '/before/ { table = 1; next } /Of 8 texts/ { table = 0 } table { ++fits; if (!($4 < $3)) exit 1 }
+    END { exit !(fits == (sharing == "none" ? 4 : 2)) }' "$folder/fit.txt"
+  grep -q '"embedding_cosine"' "$folder/fitted/conversion.json"
+done
+"$convert" "$folder/fitted" "$folder/texts.txt" --grow tiled --length 100 --texts 8 --output "$folder/grown"
+last relative_error "$folder/grown" | awk '{ exit !($1 < 1e-5) }'
+"$embed" "$folder/grown" "$folder/texts.txt" >/dev/null
+
 refuse() { # refuse <pattern> <program> <arguments>
   if "${@:2}" >"$folder/refused.txt" 2>&1; then
     echo "accepted: ${*:2}" && exit 1
@@ -48,6 +61,9 @@ refuse() { # refuse <pattern> <program> <arguments>
 refuse "expected one of softmax attention, got a Linformer" "$convert" "$folder/linformer" --output "$folder/refused"
 refuse "projected_length: expected between 1 and sequence_length 64, got 65" "$convert" "$folder/softmax" \
   --projected-length 65 --output "$folder/refused"
+refuse "texts to fit to" "$convert" "$folder/softmax" --start fitted --output "$folder/refused"
+refuse "sequence_length: expected at least the encoder's 64, got 10" "$convert" "$folder/linformer" --grow stretched \
+  --length 10 --output "$folder/refused"
 refuse "expected a Linformer with learned projections" "$distill" "$folder/softmax" "$folder/same" "$folder/texts.txt" \
   --validation 4 --output "$folder/refused"
 refuse "more than 500 texts" "$distill" "$folder/softmax" "$folder/linformer" "$folder/texts.txt" --validation 500 \

@@ -18,6 +18,37 @@ template <class E, SameScalarAs<E> X>
   return result;
 }
 
+namespace detail {
+
+/// softmax(Q·Kᵀ/√d)·V of one head, on the calling thread. @param out queries × d_v: written
+template <Scalar T>
+void attend_rows(const ConstMatrixRef<T>& q, const ConstMatrixRef<T>& k, const ConstMatrixRef<T>& v, MatrixRef<T> out,
+                 const Compute& compute) {
+  if (k.rows() == 0) {
+    out.setZero();
+    return;
+  }
+  const Workspace::Scope scope(compute.workspace);
+  const auto queries = transposed<T>(q, compute);
+  auto keys = transposed<T>(k, compute);
+  keys /= std::sqrt(static_cast<T>(q.cols()));
+  auto result = compute.workspace.template matrix<T>(v.cols(), q.rows());
+  AttendTile<T> tile(std::min(key_tile, k.rows()), std::min(query_tile, q.rows()), compute);
+  for (Index query = 0; query < q.rows(); query += query_tile) {
+    const Index count = std::min(query_tile, q.rows() - query);
+    MatrixRef<T> its_result = result.middleCols(query, count);
+    tile.begin(count);
+    for (Index key = 0; key < k.rows(); key += key_tile) {
+      const Index taken = std::min(key_tile, k.rows() - key);
+      tile.absorb(queries.middleCols(query, count), keys.middleCols(key, taken), v.middleRows(key, taken), nullptr,
+                  its_result, key + taken == k.rows(), [](const auto&, const auto&) {});
+    }
+  }
+  transpose<T>(compute.isa, result, out);
+}
+
+}  // namespace detail
+
 /// Attention of one head over rows as they are, no weights: softmax(Q·Kᵀ/√d)·V (Eq. 2).
 /// @param q queries × d, @param k keys × d, @param v keys × d_v. @return queries × d_v; zero where there are no keys
 /// @throws Error shape_mismatch
@@ -25,27 +56,12 @@ template <class Q, SameScalarAs<Q> K, SameScalarAs<Q> V>
 [[nodiscard]] Matrix<typename Q::Scalar> attend(const Eigen::MatrixBase<Q>& q, const Eigen::MatrixBase<K>& k,
                                                 const Eigen::MatrixBase<V>& v) {
   using T = typename Q::Scalar;
-  using detail::key_tile, detail::query_tile;
   detail::require_shape("k", k.rows(), k.cols(), k.rows(), q.cols());
   detail::require_shape("v", v.rows(), v.cols(), k.rows(), v.cols());
-  if (k.rows() == 0) return Matrix<T>::Zero(q.rows(), v.cols());
-  const Matrix<T> queries = q.transpose();
-  const Matrix<T> keys = k.transpose() / std::sqrt(static_cast<T>(q.cols()));
-  const Matrix<T> values = v;
-  Matrix<T> result(v.cols(), q.rows());
+  Matrix<T> result(q.rows(), v.cols());
   Workspace workspace;
-  AttendTile<T> tile(std::min(key_tile, k.rows()), std::min(query_tile, q.rows()), {workspace, default_isa()});
-  for (Index query = 0; query < q.rows(); query += query_tile) {
-    const Index count = std::min(query_tile, q.rows() - query);
-    MatrixRef<T> out = result.middleCols(query, count);
-    tile.begin(count);
-    for (Index key = 0; key < k.rows(); key += key_tile) {
-      const Index taken = std::min(key_tile, k.rows() - key);
-      tile.absorb(queries.middleCols(query, count), keys.middleCols(key, taken), values.middleRows(key, taken), nullptr,
-                  out, key + taken == k.rows(), [](const auto&, const auto&) {});
-    }
-  }
-  return result.transpose();
+  detail::attend_rows<T>(q.derived(), k.derived(), v.derived(), result, {workspace, default_isa()});
+  return result;
 }
 
 /// Linformer attention of one head as the paper writes it (Eq. 7): softmax(Q·(E·K)ᵀ/√d)·(F·V). Fewer keys than E has

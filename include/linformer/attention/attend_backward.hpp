@@ -34,17 +34,35 @@ class QueryBlocks {
   Index queries_, count_;
 };
 
-/// Backward of one head of some queries: softmax(Q·Kᵀ)·V is computed anew, a tile of queries at a time.
-/// @param q, attended_gradient queries × d: Q and the gradient of the result
-/// @param keys scaled by 1/√d, @param values c × d
-/// @param attended, q_gradient queries × d: written
-/// @param keys_gradient of the scaled keys, @param values_gradient c × d: written
+/// P̄ of some queries of one head, a query a column.
+/// @param key_columns d × c, scaled by 1/√d; @param q m × d; @param p c × m: written; @param state 3 × m, scratch
+/// memory
 template <Scalar T>
-void attend_head_backward(const ConstMatrixRef<T>& q, const ConstMatrixRef<T>& attended_gradient,
-                          const ConstMatrixRef<T>& keys, const ConstMatrixRef<T>& values,
-                          const typename KeysValues<T>::Head& head, const Positions& positions,
-                          const std::optional<HeadDropout<T>>& dropout, MatrixRef<T> attended, MatrixRef<T> q_gradient,
-                          MatrixRef<T> keys_gradient, MatrixRef<T> values_gradient, const Compute& compute) {
+void weights_of_queries(const ConstMatrixRef<T>& key_columns, const ConstMatrixRef<T>& q,
+                        const std::vector<T>& score_bias, MatrixRef<T> p, MatrixRef<T> state, const Compute& compute) {
+  const Workspace::Scope scope(compute.workspace);
+  multiply<T>(compute.isa, key_columns, transposed<T>(q, compute), p,
+              {.row_bias = score_bias.empty() ? nullptr : score_bias.data()});
+  state.row(0).setConstant(-std::numeric_limits<T>::infinity());
+  state.bottomRows(2).setZero();
+  absorb_scores<T>(compute.isa, p, state.row(0), state.row(1), state.row(2));
+  state.row(2) = state.row(1).cwiseInverse();
+  scale_columns<T>(compute.isa, p, state.row(2));
+}
+
+/// Backward of one head of some queries: softmax(Q·Kᵀ)·V is computed anew, a tile of queries at a time.
+/// @param q queries × d
+/// @param gradient_of called as gradient_of(first, attended) with the result of the queries from `first` on, m × d: its
+///   gradient, which may be written over it
+/// @param keys scaled by 1/√d, @param values c × d
+/// @param attended queries × d: written; @param q_gradient the same, or empty where it is not wanted
+/// @param keys_gradient of the scaled keys, @param values_gradient c × d: written
+template <Scalar T, class GradientOf>
+void attend_head_backward(const ConstMatrixRef<T>& q, const GradientOf& gradient_of, const ConstMatrixRef<T>& keys,
+                          const ConstMatrixRef<T>& values, const typename KeysValues<T>::Head& head,
+                          const Positions& positions, const std::optional<HeadDropout<T>>& dropout,
+                          MatrixRef<T> attended, MatrixRef<T> q_gradient, MatrixRef<T> keys_gradient,
+                          MatrixRef<T> values_gradient, const Compute& compute) {
   const Isa isa = compute.isa;
   const Index c = keys.rows();
   const auto key_columns = transposed<T>(keys, compute);      // d × c
@@ -56,32 +74,26 @@ void attend_head_backward(const ConstMatrixRef<T>& q, const ConstMatrixRef<T>& a
     auto p_gradient = compute.workspace.matrix<T>(c, m);
     auto state = compute.workspace.matrix<T>(3, m);
     const auto its_q = q.middleRows(first, m);
-    const auto its_gradient = attended_gradient.middleRows(first, m);
+    weights_of_queries<T>(key_columns, its_q, head.score_bias, p, state, compute);
 
-    multiply<T>(isa, key_columns, transposed<T>(its_q, compute), p,
-                {.row_bias = head.score_bias.empty() ? nullptr : head.score_bias.data()});
-    state.row(0).setConstant(-std::numeric_limits<T>::infinity());
-    state.bottomRows(2).setZero();
-    absorb_scores<T>(isa, p, state.row(0), state.row(1), state.row(2));
-    state.row(2) = state.row(1).cwiseInverse();
-    scale_columns<T>(isa, p, state.row(2));
-
-    multiply<T>(isa, value_columns, transposed<T>(its_gradient, compute), p_gradient);
-    const auto weigh = [&](const ConstMatrixRef<T>& weights) {  // P̄ after dropout, if any
-      multiply<T>(isa, weights, values, attended.middleRows(first, m));
+    const auto go_back = [&](const ConstMatrixRef<T>& weights) {  // P̄ after dropout, if any
+      MatrixRef<T> its_attended = attended.middleRows(first, m);
+      multiply<T>(isa, weights, values, its_attended);
+      const ConstMatrixRef<T> its_gradient = gradient_of(first, its_attended);
+      multiply<T>(isa, value_columns, transposed<T>(its_gradient, compute), p_gradient);
       multiply<T>(isa, transposed<T>(weights, compute), its_gradient, values_gradient, {.add = first != 0});
     };
     if (dropout) {
       auto dropped = compute.workspace.matrix<T>(c, m);
       dropped = p;
       dropout->apply_to_queries(isa, positions.slice(first, m), head.columns, dropped);
+      go_back(dropped);
       dropout->apply_to_queries(isa, positions.slice(first, m), head.columns, p_gradient);
-      weigh(dropped);
     } else {
-      weigh(p);
+      go_back(p);
     }
     softmax_gradient<T>(isa, p, p_gradient, state.row(0));
-    multiply<T>(isa, p_gradient, keys, q_gradient.middleRows(first, m));
+    if (q_gradient.size() != 0) multiply<T>(isa, p_gradient, keys, q_gradient.middleRows(first, m));
     multiply<T>(isa, transposed<T>(p_gradient, compute), its_q, keys_gradient, {.add = first != 0});
   }
 }
@@ -138,9 +150,12 @@ void attend_backward(std::span<const AttendedSequence<T>> sequences, const Const
     const auto of_keys = [&](auto&& all) { return all.block(sequence.first_key, head * width, described.rows, width); };
     WeightsRequest<T> its_request = request;
     its_request.sample = static_cast<std::uint64_t>(b);
-    detail::attend_head_backward<T>(of_queries(q), of_queries(attended_gradient), of_keys(keys), of_keys(values),
-                                    described, sequence.queries.slice(first, rows), its_request.head_dropout(head),
-                                    its_attended, its_q_gradient, of_keys(of_block(block, 0, keys_gradient)),
+    const auto gradient_of = [&](Index query, const MatrixRef<T>& tile) -> ConstMatrixRef<T> {
+      return attended_gradient.block(sequence.first_query + first + query, head * width, tile.rows(), width);
+    };
+    detail::attend_head_backward<T>(of_queries(q), gradient_of, of_keys(keys), of_keys(values), described,
+                                    sequence.queries.slice(first, rows), its_request.head_dropout(head), its_attended,
+                                    its_q_gradient, of_keys(of_block(block, 0, keys_gradient)),
                                     of_keys(of_block(block, 1, values_gradient)), compute);
   });
 

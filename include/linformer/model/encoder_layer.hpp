@@ -37,6 +37,13 @@ class EncoderLayer {
 
   [[nodiscard]] const Attention& attention() const { return attention_; }
 
+  /// What attention reads of the layer's input: with pre_norm its layer norm, else the input. @param x rows × D
+  [[nodiscard]] Matrix<T> attention_input(const ConstMatrixRef<T>& x, const Execution& execution) const {
+    Matrix<T> result = x;
+    if (config_.pre_norm) attention_norm_.forward(result, result, nullptr, execution);
+    return result;
+  }
+
   /// @param site of the layer's first draw
   /// @param x rows × D; @param read the rows of y that are wanted; null for all, and it is null with a cache
   /// @param y a row for each that is wanted: x itself, or memory apart from it

@@ -39,10 +39,9 @@ class AttentionHeads {
   void for_each(const TokenBatch& tokens, const Visitor& visit, const Execution& execution) const {
     EncoderCache<T> cache;
     Matrix<T> out(tokens.layout.rows(), encoder_.config().model_width);
-    encoder_.forward(tokens, out, {}, &cache, execution);
+    encoder_.forward(tokens, out, {.recompute = true}, &cache, execution);  // which keeps what enters each layer
     for (std::size_t layer = 0; layer < softmax_.size(); ++layer) {
-      const EncoderLayerCache<T>& its = cache.layers[layer];
-      const ConstMatrixRef<T> input = (encoder_.config().pre_norm ? its.attention_input : its.input).block();
+      const Matrix<T> input = encoder_.layers()[layer].attention_input(cache.inputs[layer].block(), execution);
       for (Index b = 0; b < tokens.layout.sequences(); ++b) {
         const Index rows = tokens.layout.length(b);
         if (rows == 0) continue;

@@ -12,6 +12,8 @@ enum class ProjectionStart {
   mean_pooling,  ///< row i is the mean of the tokens ⌊i·n/k⌋ … ⌊(i+1)·n/k⌋ − 1; with k = n a text of n tokens loses
                  ///< nothing, but a shorter one counts as padded with zeros, which ProjectionKind::mean_pooling does
                  ///< not
+  convolution,  ///< a convolution of stride n/k whose windows overlap: row i is a triangle about the middle of its
+                ///< window, of twice its width, and its sum is 1; with k = n the identity
   gaussian,  ///< a Johnson–Lindenstrauss draw (Theorem 2), entries N(0, 1/n): K̄ as large as K; E and F are one draw
   random,    ///< as an encoder's that is trained from nothing: E and F apart
 };
@@ -41,6 +43,19 @@ struct ConversionConfig {
 
 namespace detail {
 
+/// Writes the convolution that E starts as. @param weight k × n
+template <Scalar T>
+void write_triangles(Matrix<T>& weight) {
+  const double width = static_cast<double>(weight.cols()) / static_cast<double>(weight.rows());
+  for (Index row = 0; row < weight.rows(); ++row) {
+    const double middle = (static_cast<double>(row) + 0.5) * width;
+    for (Index token = 0; token < weight.cols(); ++token) {
+      weight(row, token) = static_cast<T>(std::max(width - std::abs(static_cast<double>(token) + 0.5 - middle), 0.0));
+    }
+    weight.row(row) /= weight.row(row).sum();
+  }
+}
+
 /// Sets learned projections to their start; those of other kinds stay as they are.
 template <Scalar T>
 void start_projections(ProjectionSet<T>& projections, ProjectionStart start, std::uint64_t seed) {
@@ -59,6 +74,10 @@ void start_projections(ProjectionSet<T>& projections, ProjectionStart start, std
           FixedProjection<T>(ProjectionKind::gaussian, weight.rows(), weight.cols(), FixedScale::preserving, draw)
               .generate(0, columns);
           weight = columns.transpose();
+          continue;
+        }
+        if (start == ProjectionStart::convolution) {
+          write_triangles(weight);
           continue;
         }
         const Windows windows(weight.rows(), weight.cols());
