@@ -195,9 +195,8 @@ int main(int argc, char** argv) {
   Options options;
   CLI::App app(
       "Tells how low-rank the attention of a softmax model is on texts of yours, what one E and F for all texts keep "
-      "of "
-      "it, and which projected lengths that advises. The model is a folder of this library's or of a BERT, RoBERTa or "
-      "XLM-RoBERTa of Hugging Face's.");
+      "of it, and which projected lengths that advises. The model is a folder of this library's or of a BERT, RoBERTa "
+      "or XLM-RoBERTa of Hugging Face's.");
   app.footer(output_format);
   app.option_defaults()->always_capture_default();
   app.add_option("model", options.model, "folder")->required()->check(CLI::ExistingDirectory);
@@ -208,10 +207,9 @@ int main(int argc, char** argv) {
   app.add_option("--length", options.conversion.length, "sequence length n, where texts are cut; 0: the model's")
       ->check(CLI::NonNegativeNumber);
   app.add_option("--break", options.break_at,
-                 "where a file's texts begin: nowhere, at each line, after blank lines, or "
-                 "at WikiText's headings")
+                 "where a file's texts begin: nowhere, at each line, after blank lines, or at WikiText's headings")
       ->check(CLI::IsMember({"none", "line", "blank_line", "heading"}));
-  app.add_option("--texts", options.texts, "how many texts are read of the files")->check(CLI::PositiveNumber);
+  app.add_option("--texts", options.texts, "how many texts are looked at")->check(CLI::PositiveNumber);
   app.add_option("--ranks", options.ranks,
                  "ranks at which heads are judged; none: n/4, which is the paper's 128 of 512")
       ->check(CLI::PositiveNumber);

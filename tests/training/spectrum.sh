@@ -48,7 +48,7 @@ refuse() { # refuse <pattern> <program> <arguments>
 }
 : >"$folder/empty.txt"
 echo '{"advice": {"sequence_length": 64, "projected_length": [0.5]}}' >"$folder/fraction.json"
-refuse "empty.txt: expected texts, got none" "$spectrum" "$folder/softmax" "$folder/empty.txt" --output "$folder/refused"
+refuse "empty.txt: expected texts, got 0" "$spectrum" "$folder/softmax" "$folder/empty.txt" --output "$folder/refused"
 refuse "expected one of softmax attention, got a Linformer" "$spectrum" "$folder/linformer" "$folder/texts.txt" \
   --output "$folder/refused"
 refuse "--length: expected at most the model's 64, got 65" "$spectrum" "$folder/softmax" "$folder/texts.txt" --length 65 \
