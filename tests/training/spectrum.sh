@@ -60,5 +60,5 @@ refuse "projected_length: expected between 1 and sequence_length 64, got 65" "$s
 refuse "the field advice" "$convert" "$folder/softmax" --advice "$folder/same/config.json" --output "$folder/refused"
 refuse "projected_length: expected whole numbers" "$convert" "$folder/softmax" --advice "$folder/fraction.json" \
   --output "$folder/refused"
-refuse "--advice excludes" "$convert" "$folder/softmax" --advice "$folder/all.json" --length 32 --output "$folder/refused"
+refuse "excludes" "$convert" "$folder/softmax" --advice "$folder/all.json" --length 32 --output "$folder/refused"
 [ ! -e "$folder/refused" ]
