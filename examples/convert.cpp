@@ -12,7 +12,6 @@
 #include <CLI/CLI.hpp>
 
 #include <cstdio>
-#include <iostream>
 
 namespace {
 
@@ -144,9 +143,8 @@ int main(int argc, char** argv) {
   Options options;
   CLI::App app(
       "Turns a model of softmax attention into a Linformer, or a Linformer into one of a longer n. The model is a "
-      "folder "
-      "of this library's or of a BERT, RoBERTa or XLM-RoBERTa of Hugging Face's; what is written, finetune and embed "
-      "read.");
+      "folder of this library's or of a BERT, RoBERTa or XLM-RoBERTa of Hugging Face's; what is written, finetune and "
+      "embed read.");
   app.option_defaults()->always_capture_default();
   app.add_option("model", options.model, "folder")->required()->check(CLI::ExistingDirectory);
   app.add_option("files", options.files, "texts, a line each, to fit E and F to and to measure the cost on")

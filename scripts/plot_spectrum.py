@@ -57,7 +57,9 @@ def plot_errors(axes, matplotlib, spectrum, colours):
                   markersize=4, markeredgecolor="white", markeredgewidth=0.7)
         errors = its["output_error"][1:]
         axes.plot(range(1, len(errors) + 1), errors, color=colour, linewidth=1.3, linestyle=(0, (4, 2)))
-    for style, marker, label in (("-", "o", f"one E and F: {spectrum['advice']['projection'].replace('_', ' ')}"),
+    advice = spectrum["advice"]
+    kind = advice["start"] if advice["projection"] == "learned" else advice["projection"]
+    for style, marker, label in (("-", "o", f"one E and F: {kind.replace('_', ' ')}"),
                                  ((0, (4, 2)), None, "each text's own best of that rank")):
         axes.plot([], [], color="#5f6368", linestyle=style, marker=marker, markersize=4, label=label)
     prepare(axes, "Error of P·V, relative, by layer")

@@ -6,6 +6,7 @@
 #include "progress.hpp"
 
 #include <cstdio>
+#include <optional>
 
 namespace {
 
@@ -40,14 +41,15 @@ std::vector<linformer::ProjectionFit> fit_with_progress(const linformer::Encoder
                                                         const linformer::TokenBatch& texts,
                                                         const linformer::FitConfig& config,
                                                         const linformer::Execution& execution) {
-  Progress progress("fit", 1, "of it");
-  return linformer::fit_projections(
-      original, converted, texts, config, execution, [&](const linformer::FitProgress& at) {
-        const double share = static_cast<double>(at.iteration) / static_cast<double>(config.iterations);
-        char note[48];
-        std::snprintf(note, sizeof note, "%td of %td, J %.5f", at.fit + 1, at.fits, at.objective);
-        progress.update((static_cast<double>(at.fit) + share) / static_cast<double>(at.fits), note);
-      });
+  std::optional<Progress> progress;
+  const auto tell = [&](const linformer::FitProgress& at) {
+    const auto iterations = static_cast<double>(config.iterations);
+    if (!progress) progress.emplace("fit", iterations * static_cast<double>(at.fits), "iterations");
+    char note[64];
+    std::snprintf(note, sizeof note, "E %td of %td, J %.5f", at.fit + 1, at.fits, at.objective);
+    progress->update(iterations * static_cast<double>(at.fit) + static_cast<double>(at.iteration), note);
+  };
+  return linformer::fit_projections(original, converted, texts, config, execution, tell);
 }
 
 template linformer::Matrix<float> linformer::sentence_embeddings<float, linformer::Trainable>(
