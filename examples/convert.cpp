@@ -2,49 +2,29 @@
 // Linformer of any n, k and sharing mode, fits E and F to texts, and tells what that costs, layer by layer, on others.
 // A Linformer grows to a longer n.
 #include "support/any_tokenizer.hpp"
+#include "support/conversion_choice.hpp"
 #include "support/encoder_calls.hpp"
-#include "support/encoder_choice.hpp"
 #include "support/model_folder.hpp"
-#include "support/progress.hpp"
 #include "support/text_lines.hpp"
 
-#include <linformer/pretrained/fit_projections.hpp>
 #include <linformer/pretrained/growth.hpp>
 
 #include <CLI/CLI.hpp>
 
-#include <algorithm>
 #include <cstdio>
-#include <optional>
 
 namespace {
 
 using namespace linformer;
 
 struct Options {
-  std::string model, output = "converted", mechanism = "linformer", start = "mean_pooling", grow;
-  EncoderChoice choice;  ///< of which the projections alone are read
+  std::string model, output = "converted", mechanism = "linformer", grow, advice;
+  ConversionChoice conversion;
   std::vector<std::string> files;
-  std::vector<Index> projected_lengths{128};
-  Index length = 0, texts = 64, fit_texts = 64, threads = 2;
-  FitConfig fit;
-  std::uint64_t seed = 1;
-  bool log_count = false;
+  Index texts = 64, threads = 2;
 };
 
-constexpr detail::EnumNames<ProjectionStart, 5> start_names{
-    {{"mean_pooling", ProjectionStart::mean_pooling},
-     {"convolution", ProjectionStart::convolution},
-     {"gaussian", ProjectionStart::gaussian},
-     {"random", ProjectionStart::random},
-     {"fitted", ProjectionStart::mean_pooling}}};  // and moved from there
-
 constexpr detail::EnumNames<Growth, 2> growth_names{{{"stretched", Growth::stretched}, {"tiled", Growth::tiled}}};
-
-template <class Enum, std::size_t N>
-Enum value_of(const detail::EnumNames<Enum, N>& names, const std::string& name) {
-  return std::find_if(names.begin(), names.end(), [&](const auto& each) { return each.first == name; })->second;
-}
 
 /// Texts of the files: those that E and F are fitted to, if they are, then those that the cost is measured on.
 struct Texts {
@@ -52,7 +32,7 @@ struct Texts {
 };
 
 Texts read_texts(const Options& options, Index length) {
-  const auto fitted = static_cast<std::size_t>(options.start == "fitted" ? options.fit_texts : 0);
+  const auto fitted = static_cast<std::size_t>(options.conversion.fitted() ? options.conversion.fit_texts : 0);
   const auto sequences = read_text_lines(AnyTokenizer::of_folder(options.model), options.files, length,
                                          fitted + static_cast<std::size_t>(options.texts));
   detail::require(sequences.size() > fitted, ErrorCode::malformed_input, options.files.front(),
@@ -67,16 +47,8 @@ nlohmann::ordered_json fit(const Encoder<float>& original, Encoder<float>& conve
   std::printf("E and F are fitted to %td texts, %td tokens. Error of the heads' results, ‖P̄·F·V − P·V‖/‖P·V‖:\n",
               texts.layout.sequences(), texts.layout.rows());
   std::fflush(stdout);
-  std::optional<Progress> progress;
-  const auto tell = [&](const FitProgress& at) {
-    const auto iterations = static_cast<double>(options.fit.iterations);
-    if (!progress) progress.emplace("fit", iterations * static_cast<double>(at.fits), "iterations");
-    char note[64];
-    std::snprintf(note, sizeof note, "E %td of %td, J %.5f", at.fit + 1, at.fits, at.objective);
-    progress->update(iterations * static_cast<double>(at.fit) + static_cast<double>(at.iteration), note);
-  };
-  const std::vector<ProjectionFit> fits = fit_projections(original, converted, texts, options.fit, execution, tell);
-  progress.reset();
+  const FitConfig& config = options.conversion.fit;
+  const std::vector<ProjectionFit> fits = fit_with_progress(original, converted, texts, config, execution);
   std::printf("%10s  %10s  %10s  %10s  %10s\n", "layer", "head", "before", "after", "iterations");
   auto report = nlohmann::ordered_json::array();
   for (const ProjectionFit& each : fits) {
@@ -88,8 +60,8 @@ nlohmann::ordered_json fit(const Encoder<float>& original, Encoder<float>& conve
                       {"after", each.after},
                       {"iterations", each.iterations}});
   }
-  return {{"texts", texts.layout.sequences()}, {"tokens", texts.layout.rows()}, {"iterations", options.fit.iterations},
-          {"rounds", options.fit.rounds},      {"ridge", options.fit.ridge},    {"fits", report}};
+  return {{"texts", texts.layout.sequences()}, {"tokens", texts.layout.rows()}, {"iterations", config.iterations},
+          {"rounds", config.rounds},           {"ridge", config.ridge},         {"fits", report}};
 }
 
 /// The cosine of the embeddings of each text by two models, on average.
@@ -120,7 +92,7 @@ nlohmann::ordered_json cost(const Encoder<float>& original, const Encoder<float>
           {"embedding_cosine", embeddings}};
 }
 
-int run(const Options& options) {
+int run(Options options) {
   const Encoder<float> original = load_encoder(options.model);
   Encoder<float> result = original;
   nlohmann::ordered_json report = {{"from", options.model}, {"mechanism", options.mechanism}};
@@ -128,25 +100,20 @@ int run(const Options& options) {
   Workspace workspace;
   const Execution execution{pool, workspace, default_isa()};
   if (!options.grow.empty()) {
-    result = grow(original, {.sequence_length = options.length, .growth = value_of(growth_names, options.grow)});
+    result =
+        grow(original, {.sequence_length = options.conversion.length, .growth = value_of(growth_names, options.grow)});
     report.update({{"grown", options.grow}, {"from_length", original.config().sequence_length}});
     if (!options.files.empty()) {
       const Texts texts = read_texts(options, original.config().sequence_length);
       report["cost"] = cost(original, result, texts.judged, execution);
     }
   } else if (options.mechanism == "linformer") {
-    ConversionConfig conversion{
-        .sequence_length = options.length,
-        .projected_length = options.projected_lengths,
-        .sharing = options.choice.sharing_value(),
-        .projection = {.kind = options.choice.projection_value(), .log_count = options.log_count},
-        .start = value_of(start_names, options.start),
-        .seed = options.seed};
-    const bool fitted = options.start == "fitted";
+    if (!options.advice.empty()) options.conversion.take_advice(options.advice);
+    const bool fitted = options.conversion.fitted();
     detail::require(!fitted || !options.files.empty(), ErrorCode::invalid_configuration, "--start fitted",
                     "texts to fit to", "none");
-    result = to_linformer(original, conversion);
-    report.update({{"start", options.start}, {"seed", options.seed}});
+    result = to_linformer(original, options.conversion.config());
+    report.update({{"start", options.conversion.start}, {"seed", options.conversion.seed}});
     if (!options.files.empty()) {
       const Texts texts =
           read_texts(options, std::min(original.config().sequence_length, result.config().sequence_length));
@@ -156,8 +123,9 @@ int run(const Options& options) {
   } else {
     detail::require(original.config().mechanism != Mechanism::linformer, ErrorCode::unsupported, options.model,
                     "a model of softmax attention", "a Linformer");
-    detail::require(options.files.empty() && options.length == 0, ErrorCode::invalid_configuration,
-                    "--mechanism softmax", "neither texts nor --length: the model stays as it is", "one of them");
+    detail::require(options.files.empty() && options.conversion.length == 0 && options.advice.empty(),
+                    ErrorCode::invalid_configuration, "--mechanism softmax",
+                    "neither texts, --length nor --advice: the model stays as it is", "one of them");
   }
   std::filesystem::create_directories(options.output);
   save_parameters(options.output + "/model.safetensors", result);
@@ -184,33 +152,18 @@ int main(int argc, char** argv) {
   app.add_option("--output", options.output, "folder to write");
   app.add_option("--mechanism", options.mechanism, "softmax: the same model in this library's files")
       ->check(CLI::IsMember({"linformer", "softmax"}));
-  app.add_option("--length", options.length, "sequence length n; 0: the model's")->check(CLI::NonNegativeNumber);
-  app.add_option("--projected-length", options.projected_lengths,
-                 "projected length k: a number, or several by layer, by head, or by layer and head")
-      ->check(CLI::PositiveNumber);
-  options.choice.add_projections_to(app);
-  app.add_option("--start", options.start,
-                 "what learned E and F start as; fitted: mean pooling, moved to where attention is closest to the "
-                 "model's on the first texts")
-      ->check(CLI::IsMember({"mean_pooling", "convolution", "gaussian", "random", "fitted"}));
-  app.add_option("--fit-texts", options.fit_texts,
-                 "of --start fitted: how many texts it takes; the cost is measured on "
-                 "those that follow")
-      ->check(CLI::PositiveNumber);
-  app.add_option("--fit-iterations", options.fit.iterations, "of --start fitted: iterations at most, for each E")
-      ->check(CLI::PositiveNumber);
-  app.add_option("--fit-rounds", options.fit.rounds,
-                 "of --start fitted, where E and F are apart: how often F is solved for and E moves")
-      ->check(CLI::PositiveNumber);
-  app.add_option("--ridge", options.fit.ridge, "of --start fitted: how strongly E and F are drawn back to pooling")
-      ->check(CLI::NonNegativeNumber);
+  options.conversion.add_lengths_to(app);
+  options.conversion.add_projections_to(app);
+  app.add_option("--advice", options.advice,
+                 "what spectrum wrote, whose advice stands for --length, --projected-length, --projection, --sharing, "
+                 "--start, --log-count and --seed")
+      ->check(CLI::ExistingFile)
+      ->excludes("--length", "--projected-length", "--projection", "--sharing", "--start", "--log-count", "--seed");
   app.add_option(
          "--grow", options.grow,
          "of a Linformer, whose k and sharing stay: E and F of --length columns, stretched, or tiled as positions "
          "are")
       ->check(CLI::IsMember({"stretched", "tiled"}));
-  app.add_flag("--log-count", options.log_count, "of mean pooling: add log(tokens in the window) to its score");
-  app.add_option("--seed", options.seed, "of what is drawn");
   app.add_option("--texts", options.texts, "how many texts the cost is measured on")->check(CLI::PositiveNumber);
   app.add_option("--threads", options.threads, "threads")->check(CLI::PositiveNumber);
   CLI11_PARSE(app, argc, argv);

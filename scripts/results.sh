@@ -1,19 +1,19 @@
 #!/usr/bin/env bash
 # The runs behind docs/results.md: scripts/results.sh [STAGE…]. Each goes on where it was interrupted, and what is done
-# is not done again. Stages: wikitext reviews sst2 imdb davidson qqp qnli listops minilm (all without an argument). Needs
-# the data that docs/results.md names, in the folder LINFORMER_DATA. Results lie in build/results. THREADS (2) changes no
-# bit of them.
+# is not done again. Stages: wikitext reviews sst2 imdb davidson qqp qnli listops minilm spectrum (all without an argument).
+# Needs the data that docs/results.md names, in the folder LINFORMER_DATA. Results lie in build/results. THREADS (2)
+# changes no bit of them.
 . "$(dirname "$0")/common.sh"
 
 if [ "${1:-}" = --help ]; then usage && exit; fi
 data=${LINFORMER_DATA:?names the folder of the data}
 stages=("$@")
-[ $# -gt 0 ] || stages=(wikitext reviews sst2 imdb davidson qqp qnli listops minilm)
+[ $# -gt 0 ] || stages=(wikitext reviews sst2 imdb davidson qqp qnli listops minilm spectrum)
 folder=build/results
 programs=build/release/examples
 scripts/install_dependencies.sh build test plots
 cmake --preset release >/dev/null
-cmake --build --preset release --parallel "$jobs" --target ablation convert distill finetune listops pretrain
+cmake --build --preset release --parallel "$jobs" --target ablation convert distill finetune listops pretrain spectrum
 mkdir -p "$folder"
 
 reviews=$folder/imdb-data/data/aclImdb # a fifth of the official training split stands in val/
@@ -108,6 +108,24 @@ for stage in "${stages[@]}"; do
       "$programs/distill" build/minilm "$folder/minilm/mean_pooling" "$folder/minilm/texts.txt" --train all --steps 400 \
         --batch 64 --learning-rate 2e-4 --warmup 40 --validation 256 --evaluate-every 100 --threads "${THREADS:-2}" \
         --output "$folder/minilm/healed"
+      ;;
+    spectrum) # of a pretrained encoder's attention, n = 512
+      scripts/fetch_minilm.sh build/minilm
+      output=$folder/spectrum
+      mkdir -p "$output"
+      awk -F'\t' 'NR > 1 && NR <= 61 { print $4 }' "$data/imdb/train_long.tsv" >"$output/imdb_fit.txt"
+      awk -F'\t' 'NR > 1 && NR <= 17 { print $4 }' "$data/imdb/test_long.tsv" >"$output/imdb_test.txt"
+      spectrum() { # spectrum <name> <arguments>…
+        [ -f "$output/$1.json" ] && return
+        "$programs/spectrum" build/minilm "${@:2}" --texts 16 --ranks 32 64 128 --threads "${THREADS:-2}" \
+          --output "$output/$1.json"
+      }
+      fitted=(--start fitted --fit-texts 60 --fit-iterations 20)
+      spectrum wikitext_pooling "$data/wikitext-2/test.txt" --break heading
+      spectrum wikitext_fitted "$data"/wikitext-2/{valid,test}.txt --break heading "${fitted[@]}"
+      spectrum imdb_pooling "$output/imdb_test.txt"
+      spectrum imdb_fitted "$output"/imdb_{fit,test}.txt "${fitted[@]}"
+      scripts/plot_spectrum.py "$output"/*.json --output "$output"
       ;;
     *) echo "results.sh: unknown stage $stage" >&2 && exit 2 ;;
   esac

@@ -3,8 +3,10 @@
 #include <linformer/pretrained/load_pretrained.hpp>
 
 #include "model_folder.hpp"
+#include "progress.hpp"
 
 #include <cstdio>
+#include <optional>
 
 namespace {
 
@@ -32,6 +34,22 @@ linformer::Encoder<float> load_encoder(const std::string& folder) {
 linformer::Matrix<float> hidden_states(const linformer::Encoder<float>& encoder, const linformer::TokenBatch& tokens,
                                        const linformer::Execution& execution) {
   return encoder(tokens, execution);
+}
+
+std::vector<linformer::ProjectionFit> fit_with_progress(const linformer::Encoder<float>& original,
+                                                        linformer::Encoder<float>& converted,
+                                                        const linformer::TokenBatch& texts,
+                                                        const linformer::FitConfig& config,
+                                                        const linformer::Execution& execution) {
+  std::optional<Progress> progress;
+  const auto tell = [&](const linformer::FitProgress& at) {
+    const auto iterations = static_cast<double>(config.iterations);
+    if (!progress) progress.emplace("fit", iterations * static_cast<double>(at.fits), "iterations");
+    char note[64];
+    std::snprintf(note, sizeof note, "E %td of %td, J %.5f", at.fit + 1, at.fits, at.objective);
+    progress->update(iterations * static_cast<double>(at.fit) + static_cast<double>(at.iteration), note);
+  };
+  return linformer::fit_projections(original, converted, texts, config, execution, tell);
 }
 
 template linformer::Matrix<float> linformer::sentence_embeddings<float, linformer::Trainable>(

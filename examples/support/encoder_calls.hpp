@@ -3,6 +3,7 @@
 #include <linformer/model/sentence_embeddings.hpp>
 #include <linformer/pretrained/conversion_cost.hpp>
 #include <linformer/pretrained/distillation.hpp>
+#include <linformer/pretrained/fit_projections.hpp>
 
 #include <string>
 #include <vector>
@@ -16,6 +17,13 @@ linformer::Encoder<float> load_encoder(const std::string& folder);
 /// The last layer's output for each token.
 linformer::Matrix<float> hidden_states(const linformer::Encoder<float>& encoder, const linformer::TokenBatch& tokens,
                                        const linformer::Execution& execution);
+
+/// `fit_projections` with its progress on stderr.
+std::vector<linformer::ProjectionFit> fit_with_progress(const linformer::Encoder<float>& original,
+                                                        linformer::Encoder<float>& converted,
+                                                        const linformer::TokenBatch& texts,
+                                                        const linformer::FitConfig& config,
+                                                        const linformer::Execution& execution);
 
 extern template linformer::Matrix<float> linformer::sentence_embeddings<float, linformer::Trainable>(
     const linformer::Encoder<float>&, const linformer::TokenBatch&, const linformer::Execution&,

@@ -3,6 +3,7 @@
 // Models and layers from other libraries' checkpoints, and Linformers made of them. Link linformer::io, which brings
 // nlohmann-json; POSIX only.
 
+#include <linformer/pretrained/attention_heads.hpp>
 #include <linformer/pretrained/conversion.hpp>
 #include <linformer/pretrained/conversion_cost.hpp>
 #include <linformer/pretrained/distillation.hpp>
@@ -12,3 +13,5 @@
 #include <linformer/pretrained/linformer_pytorch_attention.hpp>
 #include <linformer/pretrained/load_pretrained.hpp>
 #include <linformer/pretrained/lucidrains_attention.hpp>
+#include <linformer/pretrained/projection_advice.hpp>
+#include <linformer/pretrained/spectrum.hpp>
