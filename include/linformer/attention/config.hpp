@@ -90,6 +90,17 @@ struct AttentionConfig {
   Masking masking = Masking::tokens;
 };
 
+/// The sequence projections of all layers of a model.
+struct ProjectionSetConfig {
+  Index layers = 1;                    ///< L
+  Index heads = 0;                     ///< h
+  Index head_width = 0;                ///< d, needed by depthwise convolution
+  Index sequence_length = 0;           ///< n
+  ProjectedLength projected_length{};  ///< k
+  Sharing sharing = Sharing::headwise;
+  ProjectionConfig projection{};
+};
+
 namespace detail {
 
 inline void require_config(bool holds, std::string_view field, std::string_view expected, Index actual) {

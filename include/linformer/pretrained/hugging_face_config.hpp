@@ -1,6 +1,5 @@
 #pragma once
 
-#include <linformer/core/file.hpp>
 #include <linformer/model/config_json.hpp>
 
 #include <array>
@@ -108,7 +107,7 @@ inline constexpr std::array<std::pair<const char*, const char*>, 8> fixed_fields
     labels.push_back(found->get<std::string>());
   }
   require(ids.is_object() && labels.size() == ids.size(), ErrorCode::invalid_configuration, "id2label",
-          "a name for each class from \"0\" on", ids.dump().substr(0, 80));
+          "a name for each class from \"0\" on", shown(ids));
   return labels;
 }
 
@@ -148,12 +147,12 @@ inline constexpr std::array<std::pair<const char*, const char*>, 8> fixed_fields
   nlohmann::json head_dropout;
   take("classifier_dropout", head_dropout);
   require(head_dropout.is_null() || head_dropout == encoder.dropout, ErrorCode::unsupported, "classifier_dropout",
-          "that of hidden_dropout_prob, or null", head_dropout.dump().substr(0, 80));
+          "that of hidden_dropout_prob, or null", shown(head_dropout));
   result.labels = class_labels(reader);
   for (const auto& [name, json] : fixed_fields) {
     nlohmann::json value = nlohmann::json::parse(json);
     take(name, value);
-    require(value == nlohmann::json::parse(json), ErrorCode::unsupported, name, json, value.dump().substr(0, 80));
+    require(value == nlohmann::json::parse(json), ErrorCode::unsupported, name, json, shown(value));
   }
   for (const char* name : harmless_fields) {
     nlohmann::json ignored;
@@ -169,17 +168,11 @@ inline constexpr std::array<std::pair<const char*, const char*>, 8> fixed_fields
 
 /// Reads a `config.json` of Hugging Face's transformers, of BERT, RoBERTa or XLM-RoBERTa. Sizes must be there; other
 /// fields that are left out have the values that transformers gives them.
-/// @throws Error naming file and field: file_access; malformed_input for something other than JSON;
-///     invalid_configuration for a field that is missing, of another type or out of range; unsupported for a field, or
+/// @throws Error naming file and field: as `read_json`; invalid_configuration for a field that is missing, of another type or out of range; unsupported for a field, or
 ///     a value of one, that the encoder has not
 [[nodiscard]] inline HuggingFaceConfig read_hugging_face_config(const std::filesystem::path& path) {
-  const nlohmann::json json = nlohmann::json::parse(read_file(path), nullptr, /*allow_exceptions=*/false);
-  detail::require(!json.is_discarded(), ErrorCode::malformed_input, path.string(), "JSON", "something else");
-  try {
-    return detail::hugging_face_config(detail::FieldReader(json));
-  } catch (const Error& error) {
-    throw Error(error.code(), path.string() + ": " + error.tensor(), error.expected(), error.actual());
-  }
+  const nlohmann::json json = read_json(path);
+  return detail::within(path.string(), [&] { return detail::hugging_face_config(detail::FieldReader(json)); });
 }
 
 }  // namespace linformer::inline LINFORMER_ABI
