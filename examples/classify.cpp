@@ -46,9 +46,8 @@ class Classifier {
       if (settings_.pairs && model_.encoder().config().token_types > 1) second_begins.push_back(encoded.second_begins);
       sequences.push_back(std::move(encoded.sequences.front()));
     }
-    Matrix<float> p =
-        model_.forward(TokenBatch::from_sequences(sequences, second_begins), {}, nullptr,
-                       Execution{pool_, workspace_, default_isa()});
+    Matrix<float> p = model_.forward(TokenBatch::from_sequences(sequences, second_begins), {}, nullptr,
+                                     Execution{pool_, workspace_, default_isa()});
     for (Index i = 0; i < p.rows(); ++i) {
       nlohmann::ordered_json line;
       if (settings_.multi_label) {

@@ -1,6 +1,7 @@
 #pragma once
 
-// Models and layers from other libraries' checkpoints, and Linformers made of them. Link linformer::io, which brings nlohmann-json; POSIX only.
+// Models and layers from other libraries' checkpoints, and Linformers made of them. Link linformer::io, which brings
+// nlohmann-json; POSIX only.
 
 #include <linformer/pretrained/conversion.hpp>
 #include <linformer/pretrained/conversion_cost.hpp>
@@ -9,3 +10,4 @@
 #include <linformer/pretrained/linformer_pytorch_attention.hpp>
 #include <linformer/pretrained/load_pretrained.hpp>
 #include <linformer/pretrained/lucidrains_attention.hpp>
+#include <linformer/pretrained/save_pretrained.hpp>

@@ -45,7 +45,12 @@ void check(const nlohmann::json& json) {
     const EncoderConfig config = detail::within("input", [&] { return encoder_config_from_json(json); });
     const nlohmann::ordered_json written = to_json(config);
     require(to_json(encoder_config_from_json(written)) == written);
-    require(!succeeds([&] { detail::within("input", [&] { require_claimed_sizes(empty_file(), config); return 0; }); }));
+    require(!succeeds([&] {
+      detail::within("input", [&] {
+        require_claimed_sizes(empty_file(), config);
+        return 0;
+      });
+    }));
   });
 }
 

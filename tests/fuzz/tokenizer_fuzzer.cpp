@@ -64,9 +64,7 @@ nlohmann::json bpe_base() {
 
 void check_json(const nlohmann::json& json) {
   for (const bool special : {false, true}) {
-    refuse_or([&] {
-      check(detail::TokenizerJsonReader({json, "input"}, {.special_tokens_in_text = special}).read());
-    });
+    refuse_or([&] { check(detail::TokenizerJsonReader({json, "input"}, {.special_tokens_in_text = special}).read()); });
   }
 }
 

@@ -70,8 +70,9 @@ TEST_CASE("an index and files that differ are told", "[pretrained]") {
     write_two(folder, map);
     check_error(open, ErrorCode::malformed_input, index + ": weight_map");
   }
-  for (const std::string& map : {std::string("{"), std::string(100'000, '['),
-                                 std::string(R"({"x": "a.safetensors", "y": "b.safetensors", "x": "b.safetensors"})")}) {
+  for (const std::string& map :
+       {std::string("{"), std::string(100'000, '['),
+        std::string(R"({"x": "a.safetensors", "y": "b.safetensors", "x": "b.safetensors"})")}) {
     write_two(folder, map);
     check_error(open, ErrorCode::malformed_input, index);
   }

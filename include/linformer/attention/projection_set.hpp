@@ -33,8 +33,8 @@ namespace detail {
                              std::to_string(config.layers * config.heads) + ")",
                          size);
   if (by_layer) {
-    detail::require_config(config.sharing != Sharing::layerwise, "projected_length",
-                           "1 number with layerwise sharing", size);
+    detail::require_config(config.sharing != Sharing::layerwise, "projected_length", "1 number with layerwise sharing",
+                           size);
     return at(layer);
   }
   detail::require_config(config.sharing == Sharing::none, "projected_length",

@@ -41,8 +41,9 @@ inline std::ifstream open_to_read(const std::filesystem::path& path) {
   }
   for (char block[1 << 16]; in.read(block, sizeof block), in.gcount() > 0;) {
     bytes.append(block, static_cast<std::size_t>(in.gcount()));
-    detail::require(bytes.size() <= most, ErrorCode::malformed_input, path.string(),
-                    [&] { return "at most " + std::to_string(most) + " bytes"; }, [] { return std::string("more"); });
+    detail::require(
+        bytes.size() <= most, ErrorCode::malformed_input, path.string(),
+        [&] { return "at most " + std::to_string(most) + " bytes"; }, [] { return std::string("more"); });
   }
   if (in.bad()) detail::throw_file_access(path, "a file that can be read");
   return bytes;

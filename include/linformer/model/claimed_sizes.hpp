@@ -14,8 +14,8 @@ inline constexpr Index computed_values_limit = Index{1} << 28;
 
 namespace detail {
 
-/// f(parameter, shape) for parameters of an encoder that between them have every size which its configuration claims, so
-/// that a model of it is no larger than the file in which all of these are found.
+/// f(parameter, shape) for parameters of an encoder that between them have every size which its configuration claims,
+/// so that a model of it is no larger than the file in which all of these are found.
 /// @param config resolved @throws Error invalid_configuration for more than `computed_values_limit`; as f
 template <class Visitor>
 void for_each_claimed_size(const EncoderConfig& config, const Visitor& f) {
@@ -25,7 +25,8 @@ void for_each_claimed_size(const EncoderConfig& config, const Visitor& f) {
   Index computed = 0;
   const auto compute = [&](const char* field, Index rows, Index columns) {
     const bool fits = checked_size(field, {rows, columns}) <= computed_values_limit - computed;
-    require_config(fits, field, "tables of at most " + std::to_string(computed_values_limit) + " values", rows * columns);
+    require_config(fits, field, "tables of at most " + std::to_string(computed_values_limit) + " values",
+                   rows * columns);
     computed += rows * columns;
   };
   const Index width = config.model_width;
