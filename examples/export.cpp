@@ -18,7 +18,7 @@ struct Options {
 };
 
 template <class Model>
-void write(const SafetensorsFile& file, Model model, const HuggingFaceConfig& like, const std::string& folder) {
+void export_model(const SafetensorsFile& file, Model model, const HuggingFaceConfig& like, const std::string& folder) {
   load_part(file, model);
   save_pretrained(folder, model, like);
 }
@@ -35,14 +35,15 @@ int run(const Options& options) {
     const ClassifierSettings settings = ClassifierSettings::read(options.model);
     const auto classes = static_cast<Index>(settings.labels.size());
     like.labels = settings.labels;
-    write(file, SequenceClassifier<float>(read_model_config(options.model, classes), classes, settings.pooling, 0),
-          like, options.output);
+    export_model(file,
+                 SequenceClassifier<float>(read_model_config(options.model, classes), classes, settings.pooling, 0),
+                 like, options.output);
     what = "a classifier";
   } else if (file.find("lm_head.bias") != nullptr) {
-    write(file, MaskedLanguageModel<float>(read_model_config(options.model), 0), like, options.output);
+    export_model(file, MaskedLanguageModel<float>(read_model_config(options.model), 0), like, options.output);
     what = "a masked language model";
   } else {
-    write(file, Encoder<float>(read_model_config(options.model), 0), like, options.output);
+    export_model(file, Encoder<float>(read_model_config(options.model), 0), like, options.output);
   }
   AnyTokenizer::copy_files(options.model, options.output);
   std::printf("%s: %s as transformers has it, and the tokenizer.\n", options.output.c_str(), what);

@@ -170,7 +170,9 @@ class FieldReader {
   reader.take("hidden_dropout_prob", config.dropout);
   reader.take("attention_probs_dropout_prob", config.attention_dropout);
   reader.finish();
-  return resolved(config);
+  config = resolved(config);
+  static_cast<void>(resolved(attention_config(config)));
+  return config;
 }
 
 /// The same, of a file. @throws Error naming file and field: as `read_json` and `encoder_config_from_json`
