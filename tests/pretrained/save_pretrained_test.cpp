@@ -49,7 +49,7 @@ void check_config(const std::filesystem::path& written, const std::string& fixtu
   for (const auto& [name, value] : mine.items()) {
     CAPTURE(name);
     const bool tanh = name == "hidden_act" && value == "gelu_new";  // which has two names
-    if (theirs.contains(name) && !tanh) CHECK(value == theirs[name]);
+    if (theirs.contains(name) && !theirs[name].is_null() && !tanh) CHECK(value == theirs[name]);
   }
   CHECK(mine.size() >= 14);
 }
@@ -107,8 +107,8 @@ TEST_CASE("a model of this library is written with a type of zeros", "[save_pret
   save_pretrained(folder.path(), encoder, HuggingFaceConfig{});
   const auto again = load_pretrained_encoder<double>(folder.path());
   REQUIRE(again.model.config().token_types == 1);
-  const SafetensorsTensor& types = *Checkpoint::open(folder.path()).find("embeddings.token_type_embeddings.weight");
-  REQUIRE(types.shape == std::vector<Index>{1, 4});
+  const Checkpoint written = Checkpoint::open(folder.path());
+  REQUIRE(written.find("embeddings.token_type_embeddings.weight")->shape == std::vector<Index>{1, 4});
 }
 
 TEST_CASE("what transformers has not is refused by name, and nothing is written", "[save_pretrained]") {

@@ -16,9 +16,9 @@ enum class PretrainedArchitecture { bert, roberta, xlm_roberta };
 /// What a `config.json` of Hugging Face's says.
 struct HuggingFaceConfig {
   PretrainedArchitecture architecture = PretrainedArchitecture::bert;
-  EncoderConfig encoder{};          ///< with Mechanism::softmax_tiled
-  Index position_offset = 0;        ///< rows at the start of the table of positions that no token reads: RoBERTa's
-  std::vector<std::string> labels;  ///< of classes, in their order, or none
+  EncoderConfig encoder{};            ///< with Mechanism::softmax_tiled
+  Index position_offset = 0;          ///< rows at the start of the table of positions that no token reads: RoBERTa's
+  std::vector<std::string> labels{};  ///< of classes, in their order, or none
 };
 
 namespace detail {
