@@ -30,7 +30,7 @@ class Classifier {
   explicit Classifier(const Options& options)
       : settings_(ClassifierSettings::read(options.model)),
         tokenizer_(AnyTokenizer::of_folder(options.model)),
-        model_(encoder_config_from_json(read_json(options.model + "/config.json")),
+        model_(read_model_config(options.model, static_cast<Index>(settings_.labels.size())),
                static_cast<Index>(settings_.labels.size()), settings_.pooling, 1),
         pool_(options.threads) {
     load_model(SafetensorsFile::open(options.model + "/model.safetensors"), model_,
@@ -55,16 +55,17 @@ class Classifier {
   /// A JSON object for each text: what it is.
   std::vector<nlohmann::ordered_json> classify(const std::vector<Texts>& texts) {
     std::vector<std::vector<TokenId>> sequences;
-    std::vector<Index> dropped;
+    std::vector<Index> dropped, second_begins;
     for (const Texts& text : texts) {
       const EncodeConfig config{.length = model_.encoder().config().sequence_length};
       EncodedText encoded = settings_.pairs ? encode_pair(tokenizer_, text.first, text.second, config)
                                             : encode_text(tokenizer_, text.first, config);
       dropped.push_back(encoded.dropped());
+      if (settings_.pairs && model_.encoder().config().token_types > 1) second_begins.push_back(encoded.second_begins);
       sequences.push_back(std::move(encoded.sequences.front()));
     }
-    Matrix<float> p =
-        model_.forward(TokenBatch::from_sequences(sequences), {}, nullptr, Execution{pool_, workspace_, default_isa()});
+    Matrix<float> p = model_.forward(TokenBatch::from_sequences(sequences, second_begins), {}, nullptr,
+                                     Execution{pool_, workspace_, default_isa()});
     std::vector<nlohmann::ordered_json> lines;
     for (Index i = 0; i < p.rows(); ++i) {
       nlohmann::ordered_json& line = lines.emplace_back();

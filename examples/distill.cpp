@@ -89,13 +89,13 @@ class DistillationTask {
     for (const auto& sequence : validation_) {
       const TokenBatch tokens = TokenBatch::from_sequences(std::span(&sequence, 1));
       const auto count = static_cast<double>(tokens.layout.rows());
-      states += count * detail::layer_difference<float>(hidden_states(teacher_, tokens, execution_),
-                                                        hidden_states(student_, tokens, execution_))
-                            .cosine;
-      embeddings +=
-          static_cast<double>(sentence_embeddings(teacher_, tokens, execution_)
-                                  .row(0)
-                                  .dot(sentence_embeddings<float, Trainable>(student_, tokens, execution_).row(0)));
+      const Matrix<float> goal = hidden_states(teacher_, tokens, execution_);
+      const Matrix<float> reached = hidden_states(student_, tokens, execution_);
+      states += count * detail::layer_difference<float>(goal, reached).cosine;
+      embeddings += static_cast<double>(
+          sentence_embeddings<float>(goal, tokens.layout, execution_.workspace)
+              .row(0)
+              .dot(sentence_embeddings<float>(reached, tokens.layout, execution_.workspace).row(0)));
       rows += count;
     }
     states /= rows;

@@ -39,8 +39,10 @@ int run(Options& options, ProgramWorld world) {
   const AnyTokenizer tokenizer = AnyTokenizer::of_folder(options.model);
   detail::require(!options.texts.multi_label || options.smoothing == 0, ErrorCode::unsupported, "smoothing",
                   "none of several labels", std::to_string(options.smoothing));
-  const EncoderConfig config = encoder_config_from_json(read_json(options.model + "/config.json"));
+  const EncoderConfig config =
+      options.from_scratch ? read_encoder_config(options.model + "/config.json") : read_model_config(options.model);
   const Index length = config.sequence_length;
+  options.texts.token_types = config.token_types > 1;
   LabelledSequences training;
   for (const std::string& path : options.training) {
     read_labelled(path, options.texts, tokenizer, length, 0, training);
@@ -101,7 +103,8 @@ int main(int argc, char** argv) {
       ->excludes(validation);
   app.add_option("--output", options.output, "folder for the classifier, the scores and the log");
   app.add_option("--text", options.texts.text, "column of the text");
-  app.add_option("--second", options.texts.second, "column of a second text");
+  app.add_option("--second", options.texts.second,
+                 "column of a second text, whose tokens have type 1 where the model has types, as BERT does");
   app.add_option("--label", options.texts.label, "column of the label");
   app.add_option("--labels", options.texts.labels, "names of the labels, where the column does not hold numbers");
   app.add_flag("--multi-label", options.texts.multi_label,

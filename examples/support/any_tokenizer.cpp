@@ -1,15 +1,13 @@
 #include "any_tokenizer.hpp"
 
-#include <linformer/core/file.hpp>
+#include <linformer/io/json.hpp>
 
 #ifdef LINFORMER_EXAMPLES_SENTENCEPIECE
-#include <linformer/text/sentencepiece_tokenizer.hpp>
+#include <linformer/text/sentencepiece_xlm_roberta.hpp>
 #endif
 #ifdef LINFORMER_EXAMPLES_TOKENIZERS
 #include <linformer/text/tokenizers/load_tokenizer.hpp>
 #endif
-
-#include <nlohmann/json.hpp>
 
 #include <filesystem>
 
@@ -50,6 +48,16 @@ Kind of_file(const std::filesystem::path& file) {
 #endif
 }
 
+Kind of_xlm_roberta(const std::filesystem::path& file) {
+#ifdef LINFORMER_EXAMPLES_SENTENCEPIECE
+  return kind_of(linformer::XlmRobertaTokenizer(file));
+#else
+  throw linformer::Error(linformer::ErrorCode::unsupported, file.string(),
+                         "another tokenizer: this program was built without SentencePiece (libsentencepiece-dev)",
+                         "XLM-RoBERTa's");
+#endif
+}
+
 Kind of_hugging_face(const std::string& folder) {
 #ifdef LINFORMER_EXAMPLES_TOKENIZERS
   return kind_of(linformer::load_tokenizer(folder));
@@ -77,15 +85,15 @@ AnyTokenizer::AnyTokenizer() : kind_(kind_of(linformer::ByteTokenizer())) {}
 AnyTokenizer AnyTokenizer::of_folder(const std::string& folder) {
   const auto has = [&](const char* name) { return std::filesystem::exists(std::filesystem::path(folder) / name); };
   if (has(file_name)) return AnyTokenizer(of_file(std::filesystem::path(folder) / file_name));
-  if (has("tokenizer.json") || has("vocab.json") || has("vocab.txt") || has("sentencepiece.bpe.model")) {
-    return AnyTokenizer(of_hugging_face(folder));
-  }
+  // Before the tokenizer.json that is beside it: a unigram model, which this library reads of SentencePiece alone.
+  if (has(xlm_roberta_name)) return AnyTokenizer(of_xlm_roberta(std::filesystem::path(folder) / xlm_roberta_name));
+  if (has("tokenizer.json") || has("vocab.json") || has("vocab.txt")) return AnyTokenizer(of_hugging_face(folder));
   // Bytes are what this library's own models read; another's without its tokenizer is not to be read as bytes.
   const std::string config = folder + "/config.json";
   if (std::filesystem::exists(config)) {
-    const auto json = nlohmann::json::parse(linformer::read_file(config), nullptr, /*allow_exceptions=*/false);
-    linformer::detail::require(json.is_object() && json.value("model_type", "") == "linformer",
-                               linformer::ErrorCode::unsupported, folder, "the tokenizer of its model", "none");
+    const nlohmann::json json = linformer::read_json(config);
+    const bool own = json.is_object() && json.contains("model_type") && json["model_type"] == "linformer";
+    linformer::detail::require(own, linformer::ErrorCode::unsupported, folder, "the tokenizer of its model", "none");
   }
   return {};
 }

@@ -7,13 +7,15 @@
 #include <string>
 #include <vector>
 
-/// Bytes, or, where the programs were built with them, a SentencePiece model or a tokenizer of Hugging Face's.
+/// Bytes, or, where the programs were built with them, a SentencePiece model, XLM-RoBERTa's among them, or a tokenizer
+/// of Hugging Face's.
 class AnyTokenizer {
  public:
   static constexpr const char* file_name = "tokenizer.model";
+  static constexpr const char* xlm_roberta_name = "sentencepiece.bpe.model";
   /// Files of a folder that say what its tokenizer is.
-  static constexpr std::array file_names{file_name,    "tokenizer.json", "tokenizer_config.json",  "vocab.json",
-                                         "merges.txt", "vocab.txt",      "sentencepiece.bpe.model"};
+  static constexpr std::array file_names{file_name,    "tokenizer.json", "tokenizer_config.json", "vocab.json",
+                                         "merges.txt", "vocab.txt",      xlm_roberta_name};
 
   /// What each of them can do.
   class Kind {
@@ -28,7 +30,8 @@ class AnyTokenizer {
   /// Bytes.
   AnyTokenizer();
 
-  /// The tokenizer of a model's folder: its SentencePiece model, or Hugging Face's files, or bytes where it has none.
+  /// The tokenizer of a model's folder: its SentencePiece model, or XLM-RoBERTa's, or Hugging Face's files, or bytes
+  /// where it has none.
   static AnyTokenizer of_folder(const std::string& folder);
 
   /// The tokenizer of a run's folder, trained on the run's files first where the run is new and asks for a vocabulary.

@@ -19,6 +19,7 @@
 /// Sequences of tokens and their classes: one each, or, where labels do not exclude each other, any number.
 struct LabelledSequences {
   std::vector<std::vector<linformer::TokenId>> sequences;
+  std::vector<linformer::Index> second_begins;         ///< one a sequence of pairs whose texts a model tells apart
   std::vector<std::int32_t> labels;                    ///< one a sequence, or
   std::vector<std::vector<std::int32_t>> label_lists;  ///< rising, a list a sequence
 
@@ -30,12 +31,14 @@ struct LabelledSequences {
       all.insert(all.end(), list.begin(), list.end());
       all.push_back(-1);
     }
+    for (const linformer::Index begin : second_begins) all.push_back(static_cast<std::int32_t>(begin));
     return fingerprint_of(sequences, all);
   }
 
   /// Moves a sequence with its labels to the end of others.
   void move_to(std::size_t i, LabelledSequences& others) {
     others.sequences.push_back(std::move(sequences[i]));
+    if (!second_begins.empty()) others.second_begins.push_back(second_begins[i]);
     if (multi_label()) {
       others.label_lists.push_back(std::move(label_lists[i]));
     } else {
@@ -67,17 +70,19 @@ struct LabelledSequences {
   };
   [[nodiscard]] Batch batch(std::span<const linformer::Index> samples) const {
     std::vector<std::vector<linformer::TokenId>> chosen;
+    std::vector<linformer::Index> begins;
     Batch result;
     for (const linformer::Index sample : samples) {
       const auto i = static_cast<std::size_t>(sample);
       chosen.push_back(sequences[i]);
+      if (!second_begins.empty()) begins.push_back(second_begins[i]);
       if (multi_label()) {
         result.label_lists.push_back(label_lists[i]);
       } else {
         result.labels.push_back(labels[i]);
       }
     }
-    result.tokens = linformer::TokenBatch::from_sequences(chosen);
+    result.tokens = linformer::TokenBatch::from_sequences(chosen, begins);
     return result;
   }
 };

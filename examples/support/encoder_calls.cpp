@@ -12,7 +12,7 @@ namespace {
 
 /// Whether a folder holds a model of this library, and not one of Hugging Face's.
 bool is_own_model(const std::string& folder) {
-  const nlohmann::json config = read_json(folder + "/config.json");
+  const nlohmann::json config = linformer::read_json(folder + "/config.json");
   return config.is_object() && config.contains("model_type") && config["model_type"] == "linformer";
 }
 
@@ -20,7 +20,7 @@ bool is_own_model(const std::string& folder) {
 
 linformer::Encoder<float> load_encoder(const std::string& folder) {
   if (is_own_model(folder)) {
-    linformer::Encoder<float> encoder(linformer::encoder_config_from_json(read_json(folder + "/config.json")), 0);
+    linformer::Encoder<float> encoder(read_model_config(folder), 0);
     load_part(linformer::SafetensorsFile::open(folder + "/model.safetensors"), encoder);
     return encoder;
   }

@@ -17,6 +17,7 @@
 struct LabelledTextOptions {
   std::string text = "sentence", second, label = "label";
   std::vector<std::string> labels;  ///< names; empty: the column holds numbers
+  bool token_types = false;         ///< whether the model tells the texts of a pair apart by the types of their tokens
   bool multi_label = false;         ///< whether the column holds any number of them, with | or , between
 };
 
@@ -98,6 +99,7 @@ inline void read_labelled(const std::string& path, const LabelledTextOptions& op
         options.second.empty() ? linformer::encode_text(tokenizer, example.first, {.length = length})
                                : linformer::encode_pair(tokenizer, example.first, example.second, {.length = length});
     cut += encoded.dropped() > 0 ? 1 : 0;
+    if (options.token_types && !options.second.empty()) samples.second_begins.push_back(encoded.second_begins);
     samples.sequences.push_back(std::move(encoded.sequences.front()));
     if (!options.multi_label) samples.labels.push_back(example.label);
   }

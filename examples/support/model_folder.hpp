@@ -15,11 +15,12 @@
 
 // Folders that hold a model.
 
-/// @throws linformer::Error malformed_input naming the file
-inline nlohmann::json read_json(const std::string& path) {
-  const auto json = nlohmann::json::parse(linformer::read_file(path), nullptr, /*allow_exceptions=*/false);
-  linformer::detail::require(!json.is_discarded(), linformer::ErrorCode::malformed_input, path, "JSON", "other text");
-  return json;
+/// The configuration of a folder's model, all of whose sizes the tensors of its file have.
+/// @param classes of a classifier, 0 for another model @throws linformer::Error as its two readers
+inline linformer::EncoderConfig read_model_config(const std::string& folder, linformer::Index classes = 0) {
+  linformer::EncoderConfig config = linformer::read_encoder_config(folder + "/config.json");
+  linformer::require_claimed_sizes(linformer::SafetensorsFile::open(folder + "/model.safetensors"), config, classes);
+  return config;
 }
 
 /// Tokens of each sequence.
@@ -77,15 +78,18 @@ struct ClassifierSettings {
   bool multi_label = false;  ///< whether a text may have several labels, or none
 
   static ClassifierSettings read(const std::string& folder) {
-    const nlohmann::json json = read_json(folder + "/classifier.json");
-    linformer::detail::FieldReader reader(json);
-    ClassifierSettings settings;
-    reader.take("labels", settings.labels);
-    reader.take("pooling", pooling_names, settings.pooling);
-    reader.take("pairs", settings.pairs);
-    if (json.contains("multi_label")) reader.take("multi_label", settings.multi_label);
-    reader.finish();
-    return settings;
+    const std::string file = folder + "/classifier.json";
+    const nlohmann::json json = linformer::read_json(file);
+    return linformer::detail::within(file, [&] {
+      linformer::detail::FieldReader reader(json);
+      ClassifierSettings settings;
+      reader.take("labels", settings.labels);
+      reader.take("pooling", pooling_names, settings.pooling);
+      reader.take("pairs", settings.pairs);
+      if (reader.has("multi_label")) reader.take("multi_label", settings.multi_label);
+      reader.finish();
+      return settings;
+    });
   }
   [[nodiscard]] nlohmann::ordered_json to_json() const {
     return {{"labels", labels},

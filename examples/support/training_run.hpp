@@ -235,7 +235,7 @@ class TrainingRun {
   }
 
   void read_best(const std::string& text) {
-    linformer::detail::FieldReader reader(nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false));
+    linformer::detail::FieldReader reader(linformer::parse_json(text, state()));
     reader.take("value", stopping_.best);
     reader.take("step", best_step_);
     reader.take("evaluation", stopping_.best_evaluation);

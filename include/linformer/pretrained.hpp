@@ -14,4 +14,5 @@
 #include <linformer/pretrained/load_pretrained.hpp>
 #include <linformer/pretrained/lucidrains_attention.hpp>
 #include <linformer/pretrained/projection_advice.hpp>
+#include <linformer/pretrained/save_pretrained.hpp>
 #include <linformer/pretrained/spectrum.hpp>

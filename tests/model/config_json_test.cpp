@@ -43,6 +43,28 @@ TEST_CASE("token types are a field where there are any", "[config_json]") {
   REQUIRE(failure_of([&] { static_cast<void>(encoder_config_from_json(other)); }).tensor() == "type_vocab_size");
 }
 
+TEST_CASE("a configuration's file is named with the field", "[config_json]") {
+  const TemporaryFolder folder;
+  const std::string file = folder.file("config.json");
+  const auto fault = [&](const std::string& text) {
+    put(file, text);
+    return failure_of([&] { static_cast<void>(read_encoder_config(file)); });
+  };
+  const std::string whole = example().dump();
+  put(file, whole);
+  REQUIRE(nlohmann::json(to_json(read_encoder_config(file))) == example());
+  for (std::size_t size = 0; size < whole.size(); size += 7) {
+    CHECK(fault(whole.substr(0, size)).code() == ErrorCode::malformed_input);
+  }
+  CHECK(fault(std::string(100'000, '[')).tensor() == file);
+  CHECK(fault("{\"vocab_size\": 1," + whole.substr(1)).actual() == "'vocab_size' again");
+  CHECK(fault("{}").tensor() == file + ": model_type");
+  CHECK(fault("[1]").tensor() == file + ": configuration");
+  nlohmann::json nothing = example();
+  nothing["hidden_size"] = 0;
+  CHECK(fault(nothing.dump()).tensor().starts_with(file + ": "));
+}
+
 TEST_CASE("fields that are missing, unknown or of another type are named", "[config_json]") {
   const nlohmann::json whole = example();
   for (const auto& [name, value] : whole.items()) {

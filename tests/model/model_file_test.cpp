@@ -49,6 +49,35 @@ SafetensorsTensor& named(std::vector<SafetensorsTensor>& tensors, const std::str
 
 }  // namespace
 
+TEST_CASE("a configuration that claims more than a file has is told before a model is made", "[model_file]") {
+  const TemporaryFolder folder;
+  Resources resources(1);
+  const SequenceClassifier<float> model(model_file_config(), 3, Pooling::mean, 1);
+  save_model(folder.file("m"), model, resources.execution);
+  const auto file = SafetensorsFile::open(folder.file("m"));
+  REQUIRE_NOTHROW(require_claimed_sizes(file, model.encoder().config(), 3));
+  for (const auto& [field, tensor] :
+       {std::pair(&EncoderConfig::vocabulary_size, "embeddings.word_embeddings.weight"),
+        std::pair(&EncoderConfig::sequence_length, "embeddings.position_embeddings.weight"),
+        std::pair(&EncoderConfig::model_width, "embeddings.word_embeddings.weight"),
+        std::pair(&EncoderConfig::feed_forward_width, "encoder.layer.0.intermediate.dense.weight")}) {
+    EncoderConfig config = model.encoder().config();
+    config.*field = 1'000'000'000;
+    check_error([&] { require_claimed_sizes(file, config, 3); }, ErrorCode::shape_mismatch,
+                folder.file("m") + ": " + tensor);
+  }
+  EncoderConfig deep = model.encoder().config();
+  deep.layers = 1'000'000'000;
+  check_error([&] { require_claimed_sizes(file, deep, 3); }, ErrorCode::malformed_input,
+              folder.file("m") + ": encoder.layer.2.attention.self.query.weight");
+  EncoderConfig wide = model.encoder().config();
+  wide.projected_length = 16;
+  check_error([&] { require_claimed_sizes(file, wide, 3); }, ErrorCode::shape_mismatch,
+              folder.file("m") + ": projections.0.key.weight");
+  check_error([&] { require_claimed_sizes(file, model.encoder().config(), 1'000'000'000); }, ErrorCode::shape_mismatch,
+              folder.file("m") + ": classifier.out_proj.weight");
+}
+
 TEST_CASE("a model that was saved is loaded and says the same, on every instruction set", "[model_file]") {
   const TemporaryFolder folder;
   const auto model = language_model();

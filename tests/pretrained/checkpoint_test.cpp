@@ -66,9 +66,15 @@ TEST_CASE("an index and files that differ are told", "[pretrained]") {
     CAPTURE(name);
     check_error(open, ErrorCode::malformed_input, index + ": x");
   }
-  for (const char* map : {"[]", "1", "null", "{"}) {
+  for (const char* map : {"[]", "1", "null"}) {
     write_two(folder, map);
     check_error(open, ErrorCode::malformed_input, index + ": weight_map");
+  }
+  for (const std::string& map :
+       {std::string("{"), std::string(100'000, '['),
+        std::string(R"({"x": "a.safetensors", "y": "b.safetensors", "x": "b.safetensors"})")}) {
+    write_two(folder, map);
+    check_error(open, ErrorCode::malformed_input, index);
   }
   put(index, "[]");
   check_error(open, ErrorCode::malformed_input, index + ": weight_map");

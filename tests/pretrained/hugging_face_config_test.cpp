@@ -148,7 +148,8 @@ TEST_CASE("a file that is missing or no JSON is named", "[pretrained]") {
   const TemporaryFolder folder;
   const auto load = [&] { static_cast<void>(read_hugging_face_config(folder.file("config.json"))); };
   check_error(load, ErrorCode::file_access, folder.file("config.json"));
-  for (const char* text : {"", "{", "{\"model_type\": \"bert\"} x"}) {
+  const std::string deep = R"({"model_type": "bert", "task_specific_params": )" + std::string(100'000, '[');
+  for (const std::string text : {"", "{", "{\"model_type\": \"bert\"} x", "{\"a\": 1, \"a\": 1}", deep.c_str()}) {
     put(folder.file("config.json"), text);
     check_error(load, ErrorCode::malformed_input, folder.file("config.json"));
   }

@@ -96,6 +96,12 @@ TEST_CASE("shapes that contradict the configuration are named before a model is 
   deep.save(folder);
   CHECK(failure_of_encoder(folder).rule() == SafetensorsError::unexpected_tensor);
 
+  EditedCheckpoint classes("bert_classifier");  // names of more classes than the head has
+  for (int i = 0; i < 50; ++i) classes.config["id2label"][std::to_string(i)] = "class";
+  classes.save(folder);
+  check_error([&] { static_cast<void>(load_pretrained_classifier<float>(folder.path())); }, ErrorCode::shape_mismatch,
+              folder.file("model.safetensors") + ": classifier.weight");
+
   EditedCheckpoint integers("bert_classifier");
   integers.at("bert.encoder.layer.1.output.LayerNorm.bias").dtype = Dtype::i32;
   integers.save(folder);

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# A softmax model becomes a Linformer, is healed, and embeds texts: convert, distill and embed, as the README shows them.
+# A softmax model becomes a Linformer, is healed, and embeds texts: convert, distill and embed, as the README shows them;
+# and it becomes one of transformers': export.
 set -euo pipefail
-pretrain=$1/pretrain convert=$1/convert distill=$1/distill embed=$1/embed source=$2 folder=$3
+pretrain=$1/pretrain convert=$1/convert distill=$1/distill embed=$1/embed export=$1/export source=$2 folder=$3
 rm -rf "$folder" && mkdir -p "$folder"
 "$pretrain" "$source/LICENSE" --mechanism softmax --steps 20 --warmup 2 --length 64 --batch 8 --learning-rate 1e-2 \
   --output "$folder/softmax"
@@ -52,12 +53,19 @@ done
 last relative_error "$folder/grown" | awk '{ exit !($1 < 1e-5) }'
 "$embed" "$folder/grown" "$folder/texts.txt" >/dev/null
 
+# As transformers has it and back again it embeds to the same bits.
+"$export" "$folder/softmax" --output "$folder/exported" | grep "a masked language model"
+"$convert" "$folder/exported" --mechanism softmax --output "$folder/back"
+"$embed" "$folder/back" "$folder/texts.txt" --batch 1 | cmp - "$folder/softmax.jsonl"
+
 refuse() { # refuse <pattern> <program> <arguments>
   if "${@:2}" >"$folder/refused.txt" 2>&1; then
     echo "accepted: ${*:2}" && exit 1
   fi
   grep -q "$1" "$folder/refused.txt" || { cat "$folder/refused.txt" && exit 1; }
 }
+refuse "mechanism: expected softmax attention, as transformers has no other" "$export" "$folder/linformer" \
+  --output "$folder/refused"
 refuse "expected one of softmax attention, got a Linformer" "$convert" "$folder/linformer" --output "$folder/refused"
 refuse "projected_length: expected between 1 and sequence_length 64, got 65" "$convert" "$folder/softmax" \
   --projected-length 65 --output "$folder/refused"

@@ -1,9 +1,10 @@
 #pragma once
 
-#include <linformer/core/error.hpp>
+#include <linformer/parallel/part.hpp>
 
 #include <cstdint>
 #include <initializer_list>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -88,6 +89,19 @@ struct AttentionConfig {
   bool projected_bias = false;  ///< a learned vector c (h·d) each for K̄ and V̄: E·K + 1·cᵀ
   double dropout = 0;           ///< probability of dropping an entry of P̄, in training calls
   Masking masking = Masking::tokens;
+};
+
+/// The sequence projections of all layers of a model.
+struct ProjectionSetConfig {
+  Index layers = 1;                    ///< L
+  Index heads = 0;                     ///< h
+  Index head_width = 0;                ///< d, needed by depthwise convolution
+  Index sequence_length = 0;           ///< n
+  ProjectedLength projected_length{};  ///< k
+  Sharing sharing = Sharing::headwise;
+  ProjectionConfig projection{};
+  /// Positions whose columns of E and F are held, of a process that works on a part of each sequence; none means all.
+  std::optional<Part> held{};
 };
 
 namespace detail {

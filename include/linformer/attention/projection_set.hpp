@@ -10,24 +10,59 @@ namespace linformer::inline LINFORMER_ABI {
 /// The two things that a head projects.
 enum class Side { key, value };
 
-/// The sequence projections of all layers of a model.
-struct ProjectionSetConfig {
-  Index layers = 1;                    ///< L
-  Index heads = 0;                     ///< h
-  Index head_width = 0;                ///< d, needed by depthwise convolution
-  Index sequence_length = 0;           ///< n
-  ProjectedLength projected_length{};  ///< k
-  Sharing sharing = Sharing::headwise;
-  ProjectionConfig projection{};
-  /// Positions whose columns of E and F are held, of a process that works on a part of each sequence; none means all.
-  std::optional<Part> held{};
-};
-
 /// The projections that one attention layer sees: those of its heads, owned elsewhere.
 template <Scalar T>
 struct LayerProjections {
   std::vector<const Projection<T>*> key, value;  ///< one for each head
 };
+
+namespace detail {
+
+/// k of a layer and head. @throws Error invalid_configuration if the list fits neither layers nor heads.
+[[nodiscard]] inline Index projected_length(const ProjectionSetConfig& config, Index layer, Index head) {
+  const std::vector<Index>& list = config.projected_length.list();
+  const auto size = static_cast<Index>(list.size());
+  const auto at = [&](Index i) { return list[static_cast<std::size_t>(i)]; };
+  if (size == 1) return at(0);
+  const bool by_layer = size == config.layers;
+  const bool by_layer_and_head = size == config.layers * config.heads;
+  const bool by_head = size == config.heads;
+  detail::require_config(by_layer || by_head || by_layer_and_head, "projected_length",
+                         "1 number, one a layer (" + std::to_string(config.layers) + "), one a head (" +
+                             std::to_string(config.heads) + ") or one a layer and head (" +
+                             std::to_string(config.layers * config.heads) + ")",
+                         size);
+  if (by_layer) {
+    detail::require_config(config.sharing != Sharing::layerwise, "projected_length", "1 number with layerwise sharing",
+                           size);
+    return at(layer);
+  }
+  detail::require_config(config.sharing == Sharing::none, "projected_length",
+                         "1 number or one a layer where heads share their projections", size);
+  return at(by_layer_and_head ? layer * config.heads + head : head);
+}
+
+/// f(layer, head, name) for each distinct projection, in their order, with the first layer and head that read it. Its
+/// name is `projections[.layer][.head][.key|.value]`, shared indices left out.
+template <class Visitor>
+void for_each_distinct_projection(const ProjectionSetConfig& config, const Visitor& f) {
+  const bool by_head = config.sharing == Sharing::none;
+  const bool by_layer = config.sharing != Sharing::layerwise;
+  const bool by_side = config.sharing == Sharing::none || config.sharing == Sharing::headwise;
+  for (Index layer = 0; layer < (by_layer ? config.layers : 1); ++layer) {
+    for (Index head = 0; head < (by_head ? config.heads : 1); ++head) {
+      for (int side = 0; side < (by_side ? 2 : 1); ++side) {
+        std::string name = "projections";
+        if (by_layer) name.append(".").append(std::to_string(layer));
+        if (by_head) name.append(".").append(std::to_string(head));
+        if (by_side) name += side == 0 ? ".key" : ".value";
+        f(layer, head, std::move(name));
+      }
+    }
+  }
+}
+
+}  // namespace detail
 
 /// Owns the distinct projections of a model and maps (layer, head, key | value) to one of them: 2·L·h, 2·L, L or 1 of
 /// them without sharing and with headwise, key-value and layerwise sharing (Section 4). A plain value: copies are deep.
@@ -44,25 +79,14 @@ class ProjectionSet {
     detail::require_config(config.heads >= 1, "heads", "at least 1", config.heads);
     detail::checked_size("layers x heads", {config.layers, config.heads, 2});
     const Part held = detail::part_or_all("held", config.held, config.sequence_length);
-    const bool by_head = config.sharing == Sharing::none;
-    const bool by_layer = config.sharing != Sharing::layerwise;
-    const bool by_side = config.sharing == Sharing::none || config.sharing == Sharing::headwise;
     const RandomStream stream = RandomStream(seed).derive("projections");
-    for (Index layer = 0; layer < (by_layer ? config.layers : 1); ++layer) {
-      for (Index head = 0; head < (by_head ? config.heads : 1); ++head) {
-        // E and F of a fixed projection are one draw (Theorem 2): the stream does not depend on the side.
-        const RandomStream draw = stream.derive(static_cast<std::uint64_t>(layer), static_cast<std::uint64_t>(head));
-        for (int side = 0; side < (by_side ? 2 : 1); ++side) {
-          distinct_.push_back(make_projection<T>(config.projection, length(layer, head), config.sequence_length,
-                                                 config.head_width, draw, held));
-          std::string name = "projections";
-          if (by_layer) name.append(".").append(std::to_string(layer));
-          if (by_head) name.append(".").append(std::to_string(head));
-          if (by_side) name += side == 0 ? ".key" : ".value";
-          names_.push_back(std::move(name));
-        }
-      }
-    }
+    detail::for_each_distinct_projection(config, [&](Index layer, Index head, std::string name) {
+      // E and F of a fixed projection are one draw (Theorem 2): the stream does not depend on the side.
+      const RandomStream draw = stream.derive(static_cast<std::uint64_t>(layer), static_cast<std::uint64_t>(head));
+      distinct_.push_back(make_projection<T>(config.projection, detail::projected_length(config, layer, head),
+                                             config.sequence_length, config.head_width, draw, held));
+      names_.push_back(std::move(name));
+    });
     initialise(RandomStream(seed));
   }
 
@@ -125,30 +149,6 @@ class ProjectionSet {
   }
 
  private:
-  /// k of a layer and head. @throws Error invalid_configuration if the list fits neither layers nor heads.
-  [[nodiscard]] Index length(Index layer, Index head) const {
-    const std::vector<Index>& list = config_.projected_length.list();
-    const auto size = static_cast<Index>(list.size());
-    const auto at = [&](Index i) { return list[static_cast<std::size_t>(i)]; };
-    if (size == 1) return at(0);
-    const bool by_layer = size == config_.layers;
-    const bool by_layer_and_head = size == config_.layers * config_.heads;
-    const bool by_head = size == config_.heads;
-    detail::require_config(by_layer || by_head || by_layer_and_head, "projected_length",
-                           "1 number, one a layer (" + std::to_string(config_.layers) + "), one a head (" +
-                               std::to_string(config_.heads) + ") or one a layer and head (" +
-                               std::to_string(config_.layers * config_.heads) + ")",
-                           size);
-    if (by_layer) {
-      detail::require_config(config_.sharing != Sharing::layerwise, "projected_length",
-                             "1 number with layerwise sharing", size);
-      return at(layer);
-    }
-    detail::require_config(config_.sharing == Sharing::none, "projected_length",
-                           "1 number or one a layer where heads share their projections", size);
-    return at(by_layer_and_head ? layer * config_.heads + head : head);
-  }
-
   static void require_below(const char* name, Index value, Index bound) {
     detail::require(
         value >= 0 && value < bound, ErrorCode::invalid_configuration, name,

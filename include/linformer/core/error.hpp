@@ -83,6 +83,16 @@ inline void require_shape(std::string_view tensor, Index rows, Index cols, Index
   }
 }
 
+/// What a function gives; an error of its own is named after the place where it happened: "file: field".
+template <class Function>
+decltype(auto) within(const std::string& place, const Function& function) {
+  try {
+    return function();
+  } catch (const Error& error) {
+    throw Error(error.code(), place + ": " + error.tensor(), error.expected(), error.actual());
+  }
+}
+
 /// Product of non-negative sizes. @throws Error size_overflow if `factors` elements of 16 bytes cannot be addressed.
 inline Index checked_size(std::string_view tensor, std::initializer_list<Index> factors) {
   constexpr Index limit = std::numeric_limits<Index>::max() / 16;

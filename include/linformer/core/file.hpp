@@ -2,7 +2,9 @@
 
 #include <linformer/core/atomic_file.hpp>
 
+#include <algorithm>
 #include <cerrno>
+#include <cstdint>
 #include <filesystem>
 #include <fstream>
 #include <string>
@@ -29,14 +31,19 @@ inline std::ifstream open_to_read(const std::filesystem::path& path) {
 
 }  // namespace detail
 
-/// All bytes of a file. @throws Error file_access
-[[nodiscard]] inline std::string read_file(const std::filesystem::path& path) {
+/// All bytes of a file. @throws Error file_access; malformed_input for more of them than `most`
+[[nodiscard]] inline std::string read_file(const std::filesystem::path& path, std::size_t most = std::string::npos) {
   std::ifstream in = detail::open_to_read(path);
   std::string bytes;
   std::error_code unknown_size;
-  if (const auto size = std::filesystem::file_size(path, unknown_size); !unknown_size) bytes.reserve(size);
+  if (const auto size = std::filesystem::file_size(path, unknown_size); !unknown_size) {
+    bytes.reserve(std::min<std::uintmax_t>(size, most));
+  }
   for (char block[1 << 16]; in.read(block, sizeof block), in.gcount() > 0;) {
     bytes.append(block, static_cast<std::size_t>(in.gcount()));
+    detail::require(
+        bytes.size() <= most, ErrorCode::malformed_input, path.string(),
+        [&] { return "at most " + std::to_string(most) + " bytes"; }, [] { return std::string("more"); });
   }
   if (in.bad()) detail::throw_file_access(path, "a file that can be read");
   return bytes;

@@ -78,4 +78,15 @@ namespace presets {
           .dropout = config.attention_dropout};
 }
 
+/// The projections of all layers of a Linformer. @param config resolved
+[[nodiscard]] inline ProjectionSetConfig projection_set_config(const EncoderConfig& config) {
+  return {.layers = config.layers,
+          .heads = config.heads,
+          .head_width = resolved(attention_config(config)).head_width,
+          .sequence_length = config.sequence_length,
+          .projected_length = config.projected_length,
+          .sharing = config.sharing,
+          .projection = config.projection};
+}
+
 }  // namespace linformer::inline LINFORMER_ABI

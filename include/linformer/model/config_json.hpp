@@ -1,5 +1,6 @@
 #pragma once
 
+#include <linformer/io/json.hpp>
 #include <linformer/model/config.hpp>
 
 #include <algorithm>
@@ -7,7 +8,6 @@
 #include <concepts>
 #include <cstdint>
 #include <limits>
-#include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -76,12 +76,12 @@ class FieldReader {
       const bool fits = std::same_as<Value, Index>
                             ? is_index(*found)
                             : found->is_array() && std::all_of(found->begin(), found->end(), is_index);
-      require(fits, ErrorCode::invalid_configuration, name, "whole numbers of at least 0", found->dump().substr(0, 80));
+      require(fits, ErrorCode::invalid_configuration, name, "whole numbers of at least 0", shown(*found));
     }
     try {
       value = found->get<Value>();
     } catch (const nlohmann::json::exception&) {
-      throw Error(ErrorCode::invalid_configuration, name, "a value of its type", found->dump().substr(0, 80));
+      throw Error(ErrorCode::invalid_configuration, name, "a value of its type", shown(*found));
     }
     object_.erase(found);
   }
@@ -102,7 +102,7 @@ class FieldReader {
   /// @throws Error unsupported if a field is left
   void finish() const {
     if (object_.empty()) return;
-    throw Error(ErrorCode::unsupported, object_.begin().key(), "no such field", object_.begin()->dump().substr(0, 80));
+    throw Error(ErrorCode::unsupported, object_.begin().key(), "no such field", shown(*object_.begin()));
   }
 
  private:
@@ -170,7 +170,15 @@ class FieldReader {
   reader.take("hidden_dropout_prob", config.dropout);
   reader.take("attention_probs_dropout_prob", config.attention_dropout);
   reader.finish();
-  return resolved(config);
+  config = resolved(config);
+  static_cast<void>(resolved(attention_config(config)));
+  return config;
+}
+
+/// The same, of a file. @throws Error naming file and field: as `read_json` and `encoder_config_from_json`
+[[nodiscard]] inline EncoderConfig read_encoder_config(const std::filesystem::path& path) {
+  const nlohmann::json json = read_json(path);
+  return detail::within(path.string(), [&] { return encoder_config_from_json(json); });
 }
 
 }  // namespace linformer::inline LINFORMER_ABI

@@ -25,15 +25,9 @@ class Encoder {
     const RandomStream stream(seed);
     for (Index layer = 0; layer < config_.layers; ++layer) layers_.emplace_back(config_, seed);
     if (config_.mechanism == Mechanism::linformer) {
-      projections_ = ProjectionSet<T>({.layers = config_.layers,
-                                       .heads = config_.heads,
-                                       .head_width = layers_.front().attention().config().head_width,
-                                       .sequence_length = config_.sequence_length,
-                                       .projected_length = config_.projected_length,
-                                       .sharing = config_.sharing,
-                                       .projection = config_.projection,
-                                       .held = held_},
-                                      seed);
+      ProjectionSetConfig set = projection_set_config(config_);
+      set.held = held_;
+      projections_ = ProjectionSet<T>(set, seed);
     }
     visit_own(*this, [&](const std::string& name, Shape shape, std::span<T> values) {
       if (shape.size() != 2) return;

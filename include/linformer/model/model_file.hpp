@@ -1,6 +1,7 @@
 #pragma once
 
 #include <linformer/io/parameters.hpp>
+#include <linformer/model/claimed_sizes.hpp>
 #include <linformer/model/self_test.hpp>
 
 #include <array>
@@ -62,6 +63,18 @@ template <Scalar T>
 }
 
 }  // namespace detail
+
+/// Holds the sizes of a configuration that came with a model file against the file's tensors, so that no model is made
+/// of sizes that a file only claims. A call for whoever makes the model that `load_model` then reads.
+/// @param config resolved; @param classes of a classifier, 0 for another model
+/// @throws SafetensorsFailure naming the file and the first parameter that is missing or of another shape; Error
+///   invalid_configuration as `Encoder`, and for tables without a tensor beyond `computed_values_limit`
+inline void require_claimed_sizes(const SafetensorsFile& file, const EncoderConfig& config, Index classes = 0) {
+  detail::for_each_claimed_size(
+      config, [&](const std::string& parameter, Shape shape) { static_cast<void>(file.require(parameter, shape)); });
+  const Index shape[] = {classes, config.model_width};
+  if (classes > 0) static_cast<void>(file.require("classifier.out_proj.weight", shape));
+}
 
 /// Writes a model, `MaskedLanguageModel` or `SequenceClassifier`, with a self-test to a safetensors file, atomically.
 /// @throws as `write_safetensors`; Error unsupported for a model that holds a part of its positions

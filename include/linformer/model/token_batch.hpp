@@ -60,12 +60,24 @@ struct TokenBatch {
     return result;
   }
 
-  [[nodiscard]] static TokenBatch from_sequences(std::span<const std::vector<std::int32_t>> sequences) {
+  /// @param second_begins for each sequence from which of its tokens on they have type 1, 0 for none of them, see
+  ///   `EncodedText`; empty: all have type 0 @throws Error shape_mismatch for another number of them than of sequences
+  [[nodiscard]] static TokenBatch from_sequences(std::span<const std::vector<std::int32_t>> sequences,
+                                                 std::span<const Index> second_begins = {}) {
+    const bool typed = !second_begins.empty();
+    detail::require(
+        !typed || second_begins.size() == sequences.size(), ErrorCode::shape_mismatch, "token types",
+        [&] { return std::to_string(sequences.size()) + " sequences"; },
+        [&] { return std::to_string(second_begins.size()); });
     TokenBatch batch;
     std::vector<Index> lengths;
-    for (const auto& sequence : sequences) {
-      lengths.push_back(static_cast<Index>(sequence.size()));
-      batch.ids.insert(batch.ids.end(), sequence.begin(), sequence.end());
+    for (std::size_t i = 0; i < sequences.size(); ++i) {
+      const auto length = static_cast<Index>(sequences[i].size());
+      lengths.push_back(length);
+      batch.ids.insert(batch.ids.end(), sequences[i].begin(), sequences[i].end());
+      for (Index j = 0; typed && j < length; ++j) {
+        batch.types.push_back(second_begins[i] > 0 && j >= second_begins[i] ? 1 : 0);
+      }
     }
     batch.layout = BatchLayout::from_lengths(lengths);
     return batch;

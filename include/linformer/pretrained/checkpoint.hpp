@@ -1,9 +1,7 @@
 #pragma once
 
-#include <linformer/core/file.hpp>
+#include <linformer/io/json.hpp>
 #include <linformer/io/safetensors.hpp>
-
-#include <nlohmann/json.hpp>
 
 #include <deque>
 #include <filesystem>
@@ -14,10 +12,9 @@ namespace linformer::inline LINFORMER_ABI {
 /// `model.safetensors.index.json` lists where a model is spread over several. Values are read from maps of the files.
 class Checkpoint {
  public:
-  /// @throws Error file_access if neither can be read; malformed_input for an index that is none
+  /// @throws Error file_access if neither can be read; malformed_input for an index that is none, as `read_json`
   /// @throws SafetensorsFailure for a file that breaks a rule, missing_tensor or unexpected_tensor where files and
-  /// index
-  ///     differ
+  ///     index differ
   [[nodiscard]] static Checkpoint open(const std::filesystem::path& folder) {
     const std::filesystem::path whole = folder / "model.safetensors", index = folder / "model.safetensors.index.json";
     std::error_code ignored;
@@ -59,18 +56,18 @@ class Checkpoint {
       throw Error(ErrorCode::malformed_input, key.empty() ? name_ : name_ + ": " + detail::printable(key), expected,
                   detail::printable(actual));
     };
-    const nlohmann::json index = nlohmann::json::parse(read_file(name_), nullptr, /*allow_exceptions=*/false);
+    const nlohmann::json index = read_json(name_);
     const auto map = index.is_object() ? index.find("weight_map") : index.end();
     if (map == index.end() || !map->is_object()) {
-      fail("weight_map", "an object of tensors and their files", index.is_discarded() ? "no JSON" : "none");
+      fail("weight_map", "an object of tensors and their files", "none");
     }
     std::map<std::string, const SafetensorsFile*> files;
     for (const auto& [tensor, file] : map->items()) {
-      if (!file.is_string()) fail(tensor, "the name of a file", file.dump());
+      if (!file.is_string()) fail(tensor, "the name of a file", detail::shown(file));
       const auto& name = file.get_ref<const std::string&>();
       // What lies elsewhere is none of this checkpoint's, whatever its index says.
       if (name.empty() || std::filesystem::path(name).filename() != name || name == "..") {
-        fail(tensor, "the name of a file in the same folder", file.dump());
+        fail(tensor, "the name of a file in the same folder", detail::shown(file));
       }
       const SafetensorsFile*& opened = files[name];
       if (opened == nullptr) opened = &files_.emplace_back(SafetensorsFile::open((folder / name).string()));

@@ -16,11 +16,17 @@ enum class PretrainedHead { none, masked_language_model, classifier };
 /// How the tensors of a checkpoint are called, as Hugging Face's models of an architecture name their parts.
 class CheckpointKeys {
  public:
+  /// Those that transformers gives a model: with the encoder's own beginning where it has a head.
+  CheckpointKeys(PretrainedArchitecture architecture, PretrainedHead head)
+      : bert_(architecture == PretrainedArchitecture::bert), head_(head) {
+    if (head != PretrainedHead::none) prefix_ = own_prefix();
+  }
+
   /// Finds out whether names of the encoder begin with its own, `bert.` or `roberta.`, as in a model with a head.
   /// @throws SafetensorsFailure unexpected_tensor for an encoder under each name
   CheckpointKeys(const Checkpoint& checkpoint, PretrainedArchitecture architecture, PretrainedHead head)
       : bert_(architecture == PretrainedArchitecture::bert), head_(head) {
-    const std::string own = bert_ ? "bert." : "roberta.";
+    const std::string own = own_prefix();
     std::string bare;
     bool with = false;
     for (const auto& [key, file] : checkpoint.places()) {
@@ -84,6 +90,8 @@ class CheckpointKeys {
   }
 
  private:
+  [[nodiscard]] std::string own_prefix() const { return bert_ ? "bert." : "roberta."; }
+
   bool bert_;
   PretrainedHead head_;
   std::string prefix_;

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <linformer/core/file.hpp>
 #include <linformer/model/config_json.hpp>
 
 #include <array>
@@ -17,9 +16,9 @@ enum class PretrainedArchitecture { bert, roberta, xlm_roberta };
 /// What a `config.json` of Hugging Face's says.
 struct HuggingFaceConfig {
   PretrainedArchitecture architecture = PretrainedArchitecture::bert;
-  EncoderConfig encoder{};          ///< with Mechanism::softmax_tiled
-  Index position_offset = 0;        ///< rows at the start of the table of positions that no token reads: RoBERTa's
-  std::vector<std::string> labels;  ///< of classes, in their order, or none
+  EncoderConfig encoder{};            ///< with Mechanism::softmax_tiled
+  Index position_offset = 0;          ///< rows at the start of the table of positions that no token reads: RoBERTa's
+  std::vector<std::string> labels{};  ///< of classes, in their order, or none
 };
 
 namespace detail {
@@ -108,7 +107,7 @@ inline constexpr std::array<std::pair<const char*, const char*>, 8> fixed_fields
     labels.push_back(found->get<std::string>());
   }
   require(ids.is_object() && labels.size() == ids.size(), ErrorCode::invalid_configuration, "id2label",
-          "a name for each class from \"0\" on", ids.dump().substr(0, 80));
+          "a name for each class from \"0\" on", shown(ids));
   return labels;
 }
 
@@ -148,12 +147,12 @@ inline constexpr std::array<std::pair<const char*, const char*>, 8> fixed_fields
   nlohmann::json head_dropout;
   take("classifier_dropout", head_dropout);
   require(head_dropout.is_null() || head_dropout == encoder.dropout, ErrorCode::unsupported, "classifier_dropout",
-          "that of hidden_dropout_prob, or null", head_dropout.dump().substr(0, 80));
+          "that of hidden_dropout_prob, or null", shown(head_dropout));
   result.labels = class_labels(reader);
   for (const auto& [name, json] : fixed_fields) {
     nlohmann::json value = nlohmann::json::parse(json);
     take(name, value);
-    require(value == nlohmann::json::parse(json), ErrorCode::unsupported, name, json, value.dump().substr(0, 80));
+    require(value == nlohmann::json::parse(json), ErrorCode::unsupported, name, json, shown(value));
   }
   for (const char* name : harmless_fields) {
     nlohmann::json ignored;
@@ -167,19 +166,50 @@ inline constexpr std::array<std::pair<const char*, const char*>, 8> fixed_fields
 
 }  // namespace detail
 
+/// As transformers has it, but for `architectures`. A model without token types gets one, whose vector is to be zero.
+/// @param config with a resolved encoder
+/// @throws Error unsupported, naming the field, for an encoder that transformers has not
+[[nodiscard]] inline nlohmann::ordered_json to_json(const HuggingFaceConfig& config) {
+  const EncoderConfig& encoder = config.encoder;
+  const auto require = [](bool holds, const char* field, const char* expected, const std::string& actual) {
+    detail::require(holds, ErrorCode::unsupported, field, expected, actual);
+  };
+  require(encoder.mechanism != Mechanism::linformer, "mechanism", "softmax attention, as transformers has no other",
+          "linformer");
+  require(encoder.positions == PositionKind::learned, "positions", "learned ones, as transformers has them",
+          detail::name_in(detail::position_names, encoder.positions));
+  require(!encoder.pre_norm, "pre_norm", "layer norm after each sublayer, as transformers has it", "before");
+  const bool bert = config.architecture == PretrainedArchitecture::bert;
+  require(bert ? config.position_offset == 0 : config.position_offset > 0, "position_offset",
+          "0 rows of positions for BERT, at least 1 for RoBERTa", std::to_string(config.position_offset));
+  nlohmann::ordered_json json = {{"model_type", detail::name_in(detail::architecture_names, config.architecture)},
+                                 {"vocab_size", encoder.vocabulary_size},
+                                 {"hidden_size", encoder.model_width},
+                                 {"num_hidden_layers", encoder.layers},
+                                 {"num_attention_heads", encoder.heads},
+                                 {"intermediate_size", encoder.feed_forward_width},
+                                 {"max_position_embeddings", encoder.sequence_length + config.position_offset},
+                                 {"type_vocab_size", std::max(encoder.token_types, Index{1})},
+                                 {"pad_token_id", bert ? 0 : config.position_offset - 1},
+                                 {"hidden_act", detail::name_in(detail::hugging_face_activations, encoder.activation)},
+                                 {"layer_norm_eps", encoder.layer_norm_epsilon},
+                                 {"hidden_dropout_prob", encoder.dropout},
+                                 {"attention_probs_dropout_prob", encoder.attention_dropout}};
+  for (std::size_t i = 0; i < config.labels.size(); ++i) {
+    json["id2label"][std::to_string(i)] = config.labels[i];
+    json["label2id"][config.labels[i]] = i;
+  }
+  return json;
+}
+
 /// Reads a `config.json` of Hugging Face's transformers, of BERT, RoBERTa or XLM-RoBERTa. Sizes must be there; other
 /// fields that are left out have the values that transformers gives them.
-/// @throws Error naming file and field: file_access; malformed_input for something other than JSON;
-///     invalid_configuration for a field that is missing, of another type or out of range; unsupported for a field, or
+/// @throws Error naming file and field: as `read_json`; invalid_configuration for a field that is missing, of another
+/// type or out of range; unsupported for a field, or
 ///     a value of one, that the encoder has not
 [[nodiscard]] inline HuggingFaceConfig read_hugging_face_config(const std::filesystem::path& path) {
-  const nlohmann::json json = nlohmann::json::parse(read_file(path), nullptr, /*allow_exceptions=*/false);
-  detail::require(!json.is_discarded(), ErrorCode::malformed_input, path.string(), "JSON", "something else");
-  try {
-    return detail::hugging_face_config(detail::FieldReader(json));
-  } catch (const Error& error) {
-    throw Error(error.code(), path.string() + ": " + error.tensor(), error.expected(), error.actual());
-  }
+  const nlohmann::json json = read_json(path);
+  return detail::within(path.string(), [&] { return detail::hugging_face_config(detail::FieldReader(json)); });
 }
 
 }  // namespace linformer::inline LINFORMER_ABI

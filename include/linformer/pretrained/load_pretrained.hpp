@@ -1,5 +1,6 @@
 #pragma once
 
+#include <linformer/model/claimed_sizes.hpp>
 #include <linformer/model/masked_language_model.hpp>
 #include <linformer/model/sequence_classifier.hpp>
 #include <linformer/pretrained/import_parameters.hpp>
@@ -16,22 +17,19 @@ struct Pretrained {
 
 namespace detail {
 
+/// @throws as `find_source` unless the checkpoint has that parameter in that shape
+inline void require_shape_of(const Checkpoint& checkpoint, const CheckpointKeys& keys, const std::string& parameter,
+                             Shape shape, Index skipped_rows = 0) {
+  std::set<std::string, std::less<>> ignored;
+  static_cast<void>(find_source(checkpoint, keys.of(parameter), shape, skipped_rows, ignored));
+}
+
 /// Holds the configuration's sizes against the checkpoint's, so that no model is made of sizes that a file only claims.
 inline void require_sizes(const Checkpoint& checkpoint, const CheckpointKeys& keys, const HuggingFaceConfig& config) {
-  std::set<std::string, std::less<>> ignored;
-  const EncoderConfig& encoder = config.encoder;
-  const auto require_size = [&](const std::string& parameter, Index rows, Index skipped_rows) {
-    const Index shape[] = {rows, encoder.model_width};
-    static_cast<void>(find_source(checkpoint, keys.of(parameter), shape, skipped_rows, ignored));
-  };
-  require_size("embeddings.word_embeddings.weight", encoder.vocabulary_size, 0);
-  require_size("embeddings.position_embeddings.weight", encoder.sequence_length, config.position_offset);
-  if (encoder.token_types > 0) require_size("embeddings.token_type_embeddings.weight", encoder.token_types, 0);
-  for (Index layer = 0; layer < encoder.layers; ++layer) {
-    const std::string name = "encoder.layer." + std::to_string(layer);
-    require_size(name + ".attention.self.query.weight", encoder.model_width, 0);
-    require_size(name + ".intermediate.dense.weight", encoder.feed_forward_width, 0);
-  }
+  for_each_claimed_size(config.encoder, [&](const std::string& parameter, Shape shape) {
+    const bool positions = parameter == "embeddings.position_embeddings.weight";
+    require_shape_of(checkpoint, keys, parameter, shape, positions ? config.position_offset : 0);
+  });
 }
 
 /// @param make called as make(config, checkpoint, keys): the model, of the configuration's shapes
@@ -91,6 +89,8 @@ template <Scalar T>
           const SafetensorsTensor& bias = *checkpoint.file_of(key).find(key);
           classes = bias.shape.size() == 1 ? std::max(bias.shape.front(), Index{1}) : 1;
         }
+        const Index shape[] = {classes, config.encoder.model_width};
+        detail::require_shape_of(checkpoint, keys, "classifier.out_proj.weight", shape);
         return SequenceClassifier<T>(config.encoder, classes, Pooling::first_token, 0);
       });
 }

@@ -26,7 +26,7 @@ template <class Loss>
 
 /// Cross-entropy of a masked language model at the masked positions, the only ones for which logits are computed.
 /// @param model trainable or frozen
-/// @param layout of the batch; @param masked its tokens, which are hidden and what they were
+/// @param layout of the batch; @param masked its tokens, of type 0, which are hidden and what they were
 /// @param sequence processes that hold the other tokens of the same sequences, as `EncoderOptions::sequence`
 /// @return sums over the masked positions of this batch; zero where nothing was masked
 template <Scalar T, class Form>

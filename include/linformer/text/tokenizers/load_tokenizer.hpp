@@ -18,7 +18,7 @@ namespace linformer::inline LINFORMER_ABI {
   const auto has = [&](const char* name) { return std::filesystem::exists(folder / name); };
   if (has("tokenizer.json")) return read_tokenizer_json(folder / "tokenizer.json", options);
   const auto file = folder / "tokenizer_config.json";
-  const nlohmann::json json = has("tokenizer_config.json") ? detail::read_json(file) : nlohmann::json::object();
+  const nlohmann::json json = has("tokenizer_config.json") ? read_json(file) : nlohmann::json::object();
   const detail::JsonValue settings(json, file.string());
   if (has("vocab.json") && has("merges.txt")) {
     const ByteLevelBpeConfig config{.add_prefix_space = settings["add_prefix_space"].boolean(false),

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <map>
 #include <optional>
+#include <set>
 
 namespace linformer::inline LINFORMER_ABI {
 
@@ -58,6 +59,7 @@ class TokenizerJsonReader {
     ids_ = read_ids(model_["vocab"]);
     for (const auto& [token, id] : ids_) known_.emplace(token, id);
     if (root_["added_tokens"].is_null()) return;
+    std::set<std::string> texts;  // of those so far
     for (const JsonValue& each : root_["added_tokens"].elements()) {
       AddedToken token{.text = each["content"].text(),
                        .id = each["id"].id(),
@@ -74,9 +76,7 @@ class TokenizerJsonReader {
       if (known->second != token.id) each["id"].fail(std::to_string(known->second) + ", its id in the vocabulary");
       token.outside = added;
       if (added) ids_.emplace_back(token.text, token.id);
-      const auto again =
-          std::find_if(added_.begin(), added_.end(), [&](const auto& a) { return a.text == token.text; });
-      if (again != added_.end()) each["content"].fail("every token once");
+      if (!texts.insert(token.text).second) each["content"].fail("every token once");
       added_.push_back(std::move(token));
     }
   }
@@ -193,6 +193,7 @@ class TokenizerJsonReader {
     }
     if (const JsonValue longest = model_["max_input_chars_per_word"]; !longest.is_null()) {
       config.longest_word = longest.id();
+      if (config.longest_word == 0) longest.fail("at least 1");
     }
     return PretrainedTokenizer(
         WordPieceTokenizer(in_order(ids_, root_.file()), std::move(config), root_.file(), std::move(added_)));
@@ -242,7 +243,7 @@ class TokenizerJsonReader {
 /// or post-processor, and for a setting that is none of this library's
 [[nodiscard]] inline PretrainedTokenizer read_tokenizer_json(const std::filesystem::path& path,
                                                              const PretrainedTokenizerOptions& options = {}) {
-  const nlohmann::json json = detail::read_json(path);
+  const nlohmann::json json = read_json(path);
   return detail::TokenizerJsonReader({json, path.string()}, options).read();
 }
 

@@ -1,10 +1,8 @@
 #pragma once
 
+#include <linformer/io/json.hpp>
 #include <linformer/text/tokenizers/byte_level_bpe_tokenizer.hpp>
 
-#include <nlohmann/json.hpp>
-
-#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -25,10 +23,8 @@ class JsonValue {
 
   [[noreturn]] void fail(std::string expected, ErrorCode code = ErrorCode::malformed_input) const {
     const auto type = value_->is_object() ? value_->find("type") : value_->end();
-    const nlohmann::json& shown = type == value_->end() || !type->is_string() ? *value_ : *type;
-    std::string actual = shown.is_structured() ? std::string("an ") + shown.type_name() : shown.dump();
-    if (actual.size() > 80) actual = replace_invalid_utf8(actual.substr(0, 80)) + "...";
-    throw Error(code, file_ + (place_.empty() ? "" : ": " + place_), std::move(expected), std::move(actual));
+    throw Error(code, file_ + (place_.empty() ? "" : ": " + place_), std::move(expected),
+                shown(type == value_->end() || !type->is_string() ? *value_ : *type));
   }
 
   /// A field, null where there is none.
@@ -65,26 +61,6 @@ class JsonValue {
   const nlohmann::json* value_;
   std::string file_, place_;
 };
-
-/// A JSON file in which no object has a key twice. @throws Error file_access; malformed_input naming the key or place
-[[nodiscard]] inline nlohmann::json read_json(const std::filesystem::path& path) {
-  using Json = nlohmann::json;
-  std::vector<std::set<std::string>> keys;  // of the objects that are open
-  const auto check = [&](int, Json::parse_event_t event, Json& value) {
-    if (event == Json::parse_event_t::object_start) keys.emplace_back();
-    if (event == Json::parse_event_t::object_end) keys.pop_back();
-    if (event == Json::parse_event_t::key && !keys.back().insert(value.get<std::string>()).second) {
-      throw Error(ErrorCode::malformed_input, path.string(), "every key once",
-                  "'" + value.get<std::string>() + "' again");
-    }
-    return true;
-  };
-  try {
-    return Json::parse(read_file(path), check);
-  } catch (const Json::exception& error) {
-    throw Error(ErrorCode::malformed_input, path.string(), "JSON", error.what());
-  }
-}
 
 using NamedIds = std::vector<std::pair<std::string, TokenId>>;
 
@@ -128,7 +104,7 @@ using NamedIds = std::vector<std::pair<std::string, TokenId>>;
 [[nodiscard]] inline ByteLevelBpeTokenizer read_byte_level_bpe(const std::filesystem::path& vocabulary,
                                                                const std::filesystem::path& merges,
                                                                ByteLevelBpeConfig config = {}) {
-  const nlohmann::json json = detail::read_json(vocabulary);
+  const nlohmann::json json = read_json(vocabulary);
   BytePairVocabulary pairs{
       .tokens = detail::in_order(detail::read_ids({json, vocabulary.string()}), vocabulary.string()),
       .merges = {},

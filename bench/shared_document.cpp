@@ -1,5 +1,5 @@
 // A document too long for one process's memory, or not: classified by as many as there are.
-// `mpirun -n 2 long_document --tokens=10000000`
+// `mpirun -n 2 shared_document --tokens=10000000`
 
 #if defined(__GNUC__) && !defined(__clang__)
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"  // GCC 12's own AVX-512 header, gcc.gnu.org/PR105593
