@@ -20,7 +20,8 @@ namespace linformer::inline LINFORMER_ABI {
 }
 
 /// One side of a product, p × m: a view of values of `T`, or of words that hold two bfloat16 each, the rows 2·i and
-/// 2·i + 1 of the same column.
+/// 2·i + 1 of the same column. What is read as a in aᵀ·b may lie in panels of `detail::panel_columns` columns, one
+/// panel after the other, each with its rows one after another: what a register tile reads is then one stream.
 template <Scalar T>
 class Operand {
  public:
@@ -29,47 +30,82 @@ class Operand {
   /// Values as they are.
   template <RowMajorMemory<T> Derived>
   Operand(const Eigen::MatrixBase<Derived>& values)  // NOLINT(google-explicit-constructor): a view
-      : words_(values), rows_(values.rows()) {}
+      : Operand(MatrixView<T>(values), values.rows(), Precision::full) {}
 
   /// Words of `pair_rows`, for `rows` rows.
   Operand(const MatrixView<T>& words, Index rows, Precision precision)
-      : words_(words), rows_(rows), precision_(precision) {}
+      : data_(words.map().data()),
+        row_stride_(words.map().outerStride()),
+        rows_(rows),
+        cols_(words.cols()),
+        precision_(precision) {}
+
+  /// Values, or words, in panels. @param panels a panel a row: ⌈cols / panel_columns⌉ × panel_columns·p
+  [[nodiscard]] static Operand in_panels(const MatrixView<T>& panels, Index rows, Index cols, Precision precision) {
+    Operand result(panels, rows, precision);
+    result.cols_ = cols;
+    result.panel_stride_ = result.row_stride_;
+    result.row_stride_ = detail::panel_columns;
+    return result;
+  }
 
   /// p: values, not words.
   [[nodiscard]] Index rows() const { return rows_; }
-  [[nodiscard]] Index cols() const { return words_.cols(); }
+  [[nodiscard]] Index cols() const { return cols_; }
   [[nodiscard]] Precision precision() const { return precision_; }
-  /// The values, or the words that hold them.
-  [[nodiscard]] auto words() const { return words_.map(); }
+  [[nodiscard]] bool in_panels() const { return panel_stride_ != detail::panel_columns; }
+  /// The values, or the words that hold them, of an operand that is not in panels.
+  [[nodiscard]] auto words() const {
+    eigen_assert(!in_panels());
+    return Eigen::Map<const Matrix<T>, 0, Eigen::OuterStride<>>(data_, words_of(rows_), cols_,
+                                                                Eigen::OuterStride<>(row_stride_));
+  }
+  /// From the first value or word to those of the same column a row, and a panel, further on.
+  [[nodiscard]] const T* data() const { return data_; }
+  [[nodiscard]] Index row_stride() const { return row_stride_; }
+  [[nodiscard]] Index panel_stride() const { return panel_stride_; }
 
+  /// @param first a multiple of `panel_columns` where the operand lies in panels
   [[nodiscard]] Operand middle_cols(Index first, Index count) const {
-    return {words_.map().middleCols(first, count), rows_, precision_};
+    eigen_assert(!in_panels() || first % detail::panel_columns == 0);
+    Operand result = *this;
+    result.data_ += at(0, first);
+    result.cols_ = count;
+    return result;
   }
   /// @param first even where the operand holds pairs
   [[nodiscard]] Operand middle_rows(Index first, Index count) const {
-    if (precision_ == Precision::full) return {words_.map().middleRows(first, count), count, precision_};
-    eigen_assert(first % 2 == 0);
-    return {words_.map().middleRows(first / 2, (count + 1) / 2), count, precision_};
+    eigen_assert(precision_ == Precision::full || first % 2 == 0);
+    Operand result = *this;
+    result.data_ += at(words_of(first), 0);
+    result.rows_ = count;
+    return result;
   }
 
   /// Reads one row of values. @param out 1 × m
   void read_row(Index row, MatrixRef<T> out) const {
-    if constexpr (std::same_as<T, float>) {
-      if (precision_ == Precision::bf16) {
-        const auto words = words_.map().row(row / 2);
-        for (Index j = 0; j < cols(); ++j) {
-          const auto word = std::bit_cast<std::uint32_t>(words(j));
+    for (Index j = 0; j < cols_; ++j) {
+      if constexpr (std::same_as<T, float>) {
+        if (precision_ == Precision::bf16) {
+          const auto word = std::bit_cast<std::uint32_t>(data_[at(row / 2, j)]);
           out(0, j) = from_bf16(static_cast<std::uint16_t>(row % 2 == 0 ? word : word >> 16));
+          continue;
         }
-        return;
       }
+      out(0, j) = data_[at(row, j)];
     }
-    out = words_.map().row(row);
   }
 
  private:
-  MatrixView<T> words_;
-  Index rows_ = 0;
+  /// Rows of words that hold `rows` rows of values.
+  [[nodiscard]] Index words_of(Index rows) const { return precision_ == Precision::full ? rows : (rows + 1) / 2; }
+  [[nodiscard]] Index at(Index word, Index col) const {
+    return col / detail::panel_columns * panel_stride_ + col % detail::panel_columns + word * row_stride_;
+  }
+
+  const T* data_ = nullptr;
+  Index row_stride_ = 0, panel_stride_ = detail::panel_columns;
+  Index rows_ = 0, cols_ = 0;
   Precision precision_ = Precision::full;
 };
 

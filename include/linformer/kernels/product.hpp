@@ -6,11 +6,11 @@
 namespace linformer::inline LINFORMER_ABI {
 
 // The one product that everything above is written against, aᵀ·b of row-major operands: the inner dimension runs down
-// the rows of both, so that a tile of the result reads both in place, row after row, and nothing need be packed. Each
-// result is within γ_p·|aᵀ||b| of the exact product, p the inner dimension, γ_p = p·u / (1 − p·u); every term beside it
-// is one rounding more. Operands of bf16 are rounded, by at most 2⁻⁸ of each value; their product is summed in `float`
-// as above, but the bf16 instruction takes denormals for zero. Inf and NaN propagate as in IEEE sums. One call runs on
-// the calling thread alone.
+// the rows of both, so that a tile of the result reads both in place, row after row, and nothing need be packed;
+// weights, read again by every tile of rows, may come in panels. Each result is within γ_p·|aᵀ||b| of the exact
+// product, p the inner dimension, γ_p = p·u / (1 − p·u); every term beside it is one rounding more. Operands of bf16
+// are rounded, by at most 2⁻⁸ of each value; their product is summed in `float` as above, but the bf16 instruction
+// takes denormals for zero. Inf and NaN propagate as in IEEE sums. One call runs on the calling thread alone.
 
 namespace detail {
 
@@ -49,20 +49,19 @@ void reference_product(const Left& a, const Right& b, MatrixRef<T> out, const Pr
 
 }  // namespace detail
 
-/// out = aᵀ·b: (p × m)ᵀ·(p × n), both of one precision, and the terms beside it.
+/// out = aᵀ·b: (p × m)ᵀ·(p × n), both of one precision, and the terms beside it. @param b not in panels
 template <Scalar T>
 void multiply(Isa isa, const Operand<T>& a, const Operand<T>& b, MatrixRef<T> out, const ProductTerms<T>& terms = {}) {
   eigen_assert(a.rows() == b.rows() && out.rows() == a.cols() && out.cols() == b.cols());
   eigen_assert(a.precision() == b.precision());
-  const auto left = a.words();
   const auto right = b.words();
   if constexpr (std::same_as<T, float>) {
 #if LINFORMER_HAS_VECTOR_KERNELS
     if (isa != Isa::eigen) {
       const detail::VectorKernels& kernels = detail::vector_kernels(isa);
       (a.precision() == Precision::full ? kernels.product : kernels.product_of_pairs)(
-          out.rows(), out.cols(), left.rows(), left.data(), left.outerStride(), right.data(), right.outerStride(),
-          out.data(), out.outerStride(), terms);
+          out.rows(), out.cols(), right.rows(), a.data(), a.row_stride(), a.panel_stride(), right.data(),
+          right.outerStride(), out.data(), out.outerStride(), terms);
       return;
     }
 #endif
@@ -71,7 +70,11 @@ void multiply(Isa isa, const Operand<T>& a, const Operand<T>& b, MatrixRef<T> ou
       return;
     }
   }
-  detail::reference_product<T>(left, right, out, terms);
+  if (a.in_panels()) {
+    detail::reference_product<T>(values_of(a), right, out, terms);
+    return;
+  }
+  detail::reference_product<T>(a.words(), right, out, terms);
 }
 
 /// out += aᵀ·b: (p × m)ᵀ·(p × n), both of one precision.
@@ -102,6 +105,21 @@ template <Scalar T>
   auto out = compute.workspace.matrix<T>(in.cols(), in.rows());
   transpose<T>(compute.isa, in, out);
   return out;
+}
+
+/// inᵀ in panels, in scratch memory, for products that read it as a; as it is where no kernel reads panels.
+template <Scalar T>
+[[nodiscard]] Operand<T> transposed_in_panels(const ConstMatrixRef<T>& in, const Compute& compute) {
+  constexpr Index width = detail::panel_columns;
+  if (!std::same_as<T, float> || compute.isa == Isa::eigen) return transposed<T>(in, compute);
+  auto panels = compute.workspace.matrix<T>((in.rows() + width - 1) / width, width * in.cols());
+  for (Index i = 0; i < panels.rows(); ++i) {
+    const Index count = std::min(width, in.rows() - i * width);
+    Eigen::Map<Matrix<T>, 0, Eigen::OuterStride<>> panel(panels.row(i).data(), in.cols(), count,
+                                                         Eigen::OuterStride<>(width));
+    transpose<T>(compute.isa, in.middleRows(i * width, count), panel);
+  }
+  return Operand<T>::in_panels(panels, in.cols(), in.rows(), Precision::full);
 }
 
 }  // namespace linformer::inline LINFORMER_ABI

@@ -26,11 +26,14 @@
 
 namespace linformer::inline LINFORMER_ABI::detail {
 
+/// Columns that lie side by side where an operand comes in panels: what a register tile reads, or twice that.
+inline constexpr Index panel_columns = 8;
+
 /// The kernels of one instruction set: what each does is said where it is called or defined. Rows and columns of a
 /// matrix come before it, its stride behind it.
 struct VectorKernels {
-  using Product = void(Index m, Index n, Index depth, const float* a, Index a_stride, const float* b, Index b_stride,
-                       float* c, Index c_stride, const ProductTerms<float>& terms);
+  using Product = void(Index m, Index n, Index depth, const float* a, Index a_stride, Index a_panel_stride,
+                       const float* b, Index b_stride, float* c, Index c_stride, const ProductTerms<float>& terms);
   using Rearrange = void(Index rows, Index columns, const float* in, Index in_stride, float* out, Index out_stride);
   using Activation = void(Index rows, Index columns, float* values, Index stride);
   using ActivationGradient = void(Index rows, Index columns, const float* x, Index x_stride, float* gradient,

@@ -32,7 +32,8 @@ class EncoderLayer {
   /// The same layer for inference alone. @throws Error unsupported where a precision does not fit
   [[nodiscard]] EncoderLayer<T, Frozen> frozen(Precision precision) const requires(Form::trainable) {
     return EncoderLayer<T, Frozen>(config_, attention_.frozen(precision), attention_norm_, output_norm_,
-                                   FrozenLinear<T>(intermediate_, precision), FrozenLinear<T>(output_, precision));
+                                   FrozenLinear<T>(intermediate_, precision, OperandLayout::panels),
+                                   FrozenLinear<T>(output_, precision, OperandLayout::panels));
   }
 
   [[nodiscard]] const Attention& attention() const { return attention_; }
@@ -87,8 +88,8 @@ class EncoderLayer {
       attend(projections, call, site, x, read, sum, cache, execution);
     }
 
-    const TransposedLinear<T> intermediate = transposed<T>(intermediate_, execution.here());
-    const TransposedLinear<T> output = transposed<T>(output_, execution.here());
+    const TransposedLinear<T> intermediate = transposed_in_panels<T>(intermediate_, execution.here());
+    const TransposedLinear<T> output = transposed_in_panels<T>(output_, execution.here());
     constexpr Index tile = detail::feed_forward_tile;
     detail::for_each_part(rows, tile, execution, [&](Index first, Index count, const Compute& compute) {
       const auto of_tile = [&](detail::PaddedMatrix<T> Cache::*member, bool kept) -> MatrixRef<T> {

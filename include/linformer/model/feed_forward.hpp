@@ -21,7 +21,7 @@ inline constexpr Index feed_forward_features = 512;
 
 /// y (m × D) = GELU(x·W₁ᵀ + 1·b₁ᵀ)·W₂ᵀ + 1·b₂ᵀ of a tile of rows, on the calling thread. A row is a column from x to
 /// the result, as a query is in attention: weights are read in place, and so are activations, some features at a time.
-/// @param intermediate W₁ᵀ, D × F; @param output W₂ᵀ, F × D
+/// @param intermediate W₁ᵀ, D × F; @param output W₂ᵀ, F × D, best in panels
 /// @param x m × D, in memory apart from y
 /// @param on_inner called as on_inner(first, inner) with (x·W₁ᵀ + 1·b₁ᵀ)ᵀ of the features from `first` on, a row a
 ///   column, before GELU: backward needs them

@@ -13,10 +13,13 @@ class FrozenLinear {
   FrozenLinear() = default;
 
   /// @param weight out × in; @param bias out values, or none
+  /// @param layout panels where the weight is read as a product's first operand alone
   /// @throws Error unsupported for bf16 of another scalar than `float`
-  FrozenLinear(const Matrix<T>& weight, const Vector<T>& bias, Precision precision)
-      : columns_(weight.transpose(), precision), bias_(bias) {}
-  FrozenLinear(const Linear<T>& linear, Precision precision) : FrozenLinear(linear.weight, linear.bias, precision) {}
+  FrozenLinear(const Matrix<T>& weight, const Vector<T>& bias, Precision precision,
+               OperandLayout layout = OperandLayout::rows)
+      : columns_(weight.transpose(), precision, layout), bias_(bias) {}
+  FrozenLinear(const Linear<T>& linear, Precision precision, OperandLayout layout = OperandLayout::rows)
+      : FrozenLinear(linear.weight, linear.bias, precision, layout) {}
 
   [[nodiscard]] Index in() const { return columns_.rows(); }
   [[nodiscard]] Index out() const { return columns_.cols(); }
@@ -36,6 +39,10 @@ class FrozenLinear {
 
 template <Scalar T>
 [[nodiscard]] TransposedLinear<T> transposed(const FrozenLinear<T>& linear, const Compute& /*compute*/) {
+  return linear.view();
+}
+template <Scalar T>
+[[nodiscard]] TransposedLinear<T> transposed_in_panels(const FrozenLinear<T>& linear, const Compute& /*compute*/) {
   return linear.view();
 }
 

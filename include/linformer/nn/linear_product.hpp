@@ -33,7 +33,13 @@ template <Scalar T>
   return {transposed<T>(linear.weight, compute), linear.bias.size() == 0 ? nullptr : linear.bias.data()};
 }
 
-/// y (rows × out) = x·Wᵀ + 1·bᵀ. @param x rows × in, in memory apart from y
+/// The same in panels, for products that read the weight as a.
+template <Scalar T>
+[[nodiscard]] TransposedLinear<T> transposed_in_panels(const Linear<T>& linear, const Compute& compute) {
+  return {transposed_in_panels<T>(linear.weight, compute), linear.bias.size() == 0 ? nullptr : linear.bias.data()};
+}
+
+/// y (rows × out) = x·Wᵀ + 1·bᵀ. @param linear not in panels; @param x rows × in, in memory apart from y
 /// @param execution of the precision of the weights
 template <Scalar T>
 void linear_forward(const TransposedLinear<T>& linear, const ConstMatrixRef<T>& x, MatrixRef<T> y,

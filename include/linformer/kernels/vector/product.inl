@@ -29,10 +29,29 @@ inline ProductTerms<float> terms_from(const ProductTerms<float>& terms, Index i,
           terms.column_factor != nullptr ? terms.column_factor + j : nullptr};
 }
 
+using detail::panel_columns;
+
+/// Where columns of `a` lie: `panel_columns` of them side by side, the next as many `panel_stride` further on, which is
+/// `panel_columns` where rows are as they were.
+struct Columns {
+  const float* data;
+  Index stride;  // from a row to the next
+  Index panel_stride;
+
+  /// @param i a multiple of `panel_columns`, or less than that
+  Columns from(Index i) const { return {data + i / panel_columns * panel_stride + i % panel_columns, stride, panel_stride}; }
+  Columns rows_from(Index p) const { return {data + p * stride, stride, panel_stride}; }
+  bool in_panels() const { return panel_stride != panel_columns; }
+  /// From what a tile reads to what is wanted soon: the next panel, or of rows the next cache line.
+  Index ahead() const { return in_panels() ? panel_stride : 2 * panel_columns; }
+};
+
 /// c (Rows × Vectors·lanes) = aᵀ·b and the terms beside it: a is depth × Rows, b depth × Vectors·lanes.
 template <class Words, int Rows, int Vectors>
-inline void product_tile(Index depth, const float* a, Index a_stride, const float* b, Index b_stride, float* c,
-                         Index c_stride, const ProductTerms<float>& terms) {
+inline void product_tile(Index depth, const Columns& columns, const float* b, Index b_stride, float* c, Index c_stride,
+                         const ProductTerms<float>& terms) {
+  const float* a = columns.data;
+  const Index a_stride = columns.stride, ahead = columns.ahead();
   Lanes sums[Rows][Vectors];
 #pragma GCC unroll 8
   for (int i = 0; i < Rows; ++i) {
@@ -52,7 +71,7 @@ inline void product_tile(Index depth, const float* a, Index a_stride, const floa
         for (int j = 0; j < Vectors; ++j) sums[i][j] = Words::multiply_add_part(factor, row[j], sums[i][j]);
       }
     }
-    __builtin_prefetch(a + 16);  // the tile after the next
+    __builtin_prefetch(a + ahead);
     a += a_stride;
     b += b_stride;
   }
@@ -75,28 +94,28 @@ inline void product_tile(Index depth, const float* a, Index a_stride, const floa
 
 /// The same for all m rows of c.
 template <class Words, int Vectors>
-inline void product_columns(Index m, Index depth, const float* a, Index a_stride, const float* b, Index b_stride,
-                            float* c, Index c_stride, const ProductTerms<float>& terms) {
+inline void product_columns(Index m, Index depth, const Columns& a, const float* b, Index b_stride, float* c,
+                            Index c_stride, const ProductTerms<float>& terms) {
   Index i = 0;
   for (; i + tile_rows <= m; i += tile_rows) {
-    product_tile<Words, tile_rows, Vectors>(depth, a + i, a_stride, b, b_stride, c + i * c_stride, c_stride,
+    product_tile<Words, tile_rows, Vectors>(depth, a.from(i), b, b_stride, c + i * c_stride, c_stride,
                                             terms_from(terms, i, 0));
   }
   if (i + 4 <= m) {
-    product_tile<Words, 4, Vectors>(depth, a + i, a_stride, b, b_stride, c + i * c_stride, c_stride,
+    product_tile<Words, 4, Vectors>(depth, a.from(i), b, b_stride, c + i * c_stride, c_stride,
                                     terms_from(terms, i, 0));
     i += 4;
   }
   for (; i < m; ++i) {
-    product_tile<Words, 1, Vectors>(depth, a + i, a_stride, b, b_stride, c + i * c_stride, c_stride,
+    product_tile<Words, 1, Vectors>(depth, a.from(i), b, b_stride, c + i * c_stride, c_stride,
                                     terms_from(terms, i, 0));
   }
 }
 
 /// The last columns of c, less than a vector, by padded copies.
 template <class Words>
-inline void product_last_columns(Index m, Index columns, Index depth, const float* a, Index a_stride, const float* b,
-                                 Index b_stride, float* c, Index c_stride, const ProductTerms<float>& terms) {
+inline void product_last_columns(Index m, Index columns, Index depth, const Columns& a, const float* b, Index b_stride,
+                                 float* c, Index c_stride, const ProductTerms<float>& terms) {
   float panel[tile_depth * LINFORMER_LANES];
   float sums[LINFORMER_TILE_ROWS * LINFORMER_LANES];
   for (Index p = 0; p < depth; ++p) {
@@ -104,7 +123,7 @@ inline void product_last_columns(Index m, Index columns, Index depth, const floa
   }
   for (Index i = 0; i < m; i += tile_rows) {
     const Index rows = m - i < tile_rows ? m - i : tile_rows;
-    product_columns<Words, 1>(rows, depth, a + i, a_stride, panel, lanes, sums, lanes, {});
+    product_columns<Words, 1>(rows, depth, a.from(i), panel, lanes, sums, lanes, {});
     for (Index s = 0; s < rows; ++s) {
       for (Index j = 0; j < columns; ++j) {
         float* out = c + (i + s) * c_stride + j;
@@ -118,35 +137,37 @@ inline void product_last_columns(Index m, Index columns, Index depth, const floa
   }
 }
 
-/// c (m × n) = aᵀ·b and the terms beside it: a is depth × m, b depth × n, all row-major. Each element is a sum in the
+/// c (m × n) = aᵀ·b and the terms beside it: a is depth × m, b depth × n. Each element is a sum in the
 /// order of depth, in blocks of `tile_depth`, wherever it lies in c.
 template <class Words>
-inline void product_of_rows(Index m, Index n, Index depth, const float* a, Index a_stride, const float* b,
-                            Index b_stride, float* c, Index c_stride, const ProductTerms<float>& terms) {
+inline void product_of_rows(Index m, Index n, Index depth, const Columns& a, const float* b, Index b_stride, float* c,
+                            Index c_stride, const ProductTerms<float>& terms) {
   Index p = 0;
   do {  // once where there is no depth: the terms alone
     const Index count = depth - p < tile_depth ? depth - p : tile_depth;
     const bool first = p == 0, last = p + count == depth;
     const ProductTerms<float> now{terms.add || !first, first ? terms.kept : nullptr, last ? terms.row_bias : nullptr,
                                   last ? terms.column_bias : nullptr, last ? terms.column_factor : nullptr};
-    const float* a_block = a + p * a_stride;
+    const Columns a_block = a.rows_from(p);
     const float* b_block = b + p * b_stride;
+    // Beside panels, four vectors of columns are two and two: one alone keeps too few sums under way. Rows as they are
+    // share cache lines between tiles, which reading them in one wide pass uses better.
+    Index wide = n / tile_columns;
+    if (a.in_panels() && wide > 0 && n % tile_columns >= lanes && n % tile_columns < 2 * lanes) --wide;
     Index j = 0;
-    for (; j + tile_columns <= n; j += tile_columns) {
-      product_columns<Words, 3>(m, count, a_block, a_stride, b_block + j, b_stride, c + j, c_stride,
-                                terms_from(now, 0, j));
+    for (; j < wide * tile_columns; j += tile_columns) {
+      product_columns<Words, 3>(m, count, a_block, b_block + j, b_stride, c + j, c_stride, terms_from(now, 0, j));
     }
-    if (j + 2 * lanes <= n) {
-      product_columns<Words, 2>(m, count, a_block, a_stride, b_block + j, b_stride, c + j, c_stride,
-                                terms_from(now, 0, j));
-      j += 2 * lanes;
-    } else if (j + lanes <= n) {
-      product_columns<Words, 1>(m, count, a_block, a_stride, b_block + j, b_stride, c + j, c_stride,
+    for (; j + 2 * lanes <= n; j += 2 * lanes) {
+      product_columns<Words, 2>(m, count, a_block, b_block + j, b_stride, c + j, c_stride, terms_from(now, 0, j));
+    }
+    if (j + lanes <= n) {
+      product_columns<Words, 1>(m, count, a_block, b_block + j, b_stride, c + j, c_stride,
                                 terms_from(now, 0, j));
       j += lanes;
     }
     if (j < n) {
-      product_last_columns<Words>(m, n - j, count, a_block, a_stride, b_block + j, b_stride, c + j, c_stride,
+      product_last_columns<Words>(m, n - j, count, a_block, b_block + j, b_stride, c + j, c_stride,
                                   terms_from(now, 0, j));
     }
     p += count;
@@ -156,23 +177,24 @@ inline void product_of_rows(Index m, Index n, Index depth, const float* a, Index
 /// The same, some rows of c at a time: what a block of depth adds to stays in the second-level cache for the next. Few
 /// columns read their part of a again at once: fewer rows then leave the cache to it and to what the caller has there.
 template <class Words>
-inline void product_of(Index m, Index n, Index depth, const float* a, Index a_stride, const float* b, Index b_stride,
-                       float* c, Index c_stride, const ProductTerms<float>& terms) {
+inline void product_of(Index m, Index n, Index depth, const Columns& a, const float* b, Index b_stride, float* c,
+                       Index c_stride, const ProductTerms<float>& terms) {
   const Index rows = n <= 2 * tile_columns ? 8 * lanes : 16 * lanes;
   for (Index i = 0; i < m; i += rows) {
-    product_of_rows<Words>(m - i < rows ? m - i : rows, n, depth, a + i, a_stride, b, b_stride, c + i * c_stride,
+    product_of_rows<Words>(m - i < rows ? m - i : rows, n, depth, a.from(i), b, b_stride, c + i * c_stride,
                            c_stride, terms_from(terms, i, 0));
   }
 }
 
 /// The product of floats.
-inline void product(Index m, Index n, Index depth, const float* a, Index a_stride, const float* b, Index b_stride,
-                    float* c, Index c_stride, const ProductTerms<float>& terms) {
-  product_of<Single>(m, n, depth, a, a_stride, b, b_stride, c, c_stride, terms);
+inline void product(Index m, Index n, Index depth, const float* a, Index a_stride, Index a_panel_stride, const float* b,
+                    Index b_stride, float* c, Index c_stride, const ProductTerms<float>& terms) {
+  product_of<Single>(m, n, depth, {a, a_stride, a_panel_stride}, b, b_stride, c, c_stride, terms);
 }
 
 /// The product of pairs of bf16: `depth` counts pairs.
-inline void product_of_pairs(Index m, Index n, Index depth, const float* a, Index a_stride, const float* b,
-                             Index b_stride, float* c, Index c_stride, const ProductTerms<float>& terms) {
-  product_of<PairOfBf16>(m, n, depth, a, a_stride, b, b_stride, c, c_stride, terms);
+inline void product_of_pairs(Index m, Index n, Index depth, const float* a, Index a_stride, Index a_panel_stride,
+                             const float* b, Index b_stride, float* c, Index c_stride,
+                             const ProductTerms<float>& terms) {
+  product_of<PairOfBf16>(m, n, depth, {a, a_stride, a_panel_stride}, b, b_stride, c, c_stride, terms);
 }
