@@ -3,7 +3,6 @@
 
 #if defined(__GNUC__) && !defined(__clang__)
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"  // GCC 12's own AVX-512 header, gcc.gnu.org/PR105593
-#pragma GCC diagnostic ignored "-Warray-bounds"         // it believes that a list of one length is read by layer
 #endif
 
 #include "flags.hpp"

@@ -84,7 +84,7 @@ struct ConversionChoice {
   /// @throws linformer::Error file_access, malformed_input naming the file, or invalid_configuration or unsupported
   ///   naming the field
   void take_advice(const std::string& file) {
-    const nlohmann::json json = read_json(file);
+    const nlohmann::json json = linformer::read_json(file);
     linformer::detail::require(json.is_object() && json.contains("advice"), linformer::ErrorCode::malformed_input, file,
                                "an object with the field advice", "none");
     linformer::detail::FieldReader reader(json["advice"]);

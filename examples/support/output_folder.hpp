@@ -41,7 +41,7 @@ class OutputFolder {
       linformer::write_file(file, manifest.dump(2) + "\n");
       return;
     }
-    const nlohmann::json present = read_json(file);
+    const nlohmann::json present = linformer::read_json(file);
     for (const auto& [name, value] : manifest.items()) {
       const bool same = present.is_object() && present.contains(name) && present[name] == nlohmann::json(value);
       linformer::detail::require(same, ErrorCode::invalid_configuration, file,

@@ -181,8 +181,8 @@ class ProjectionSet {
       if (name.ends_with(".bias")) return;
       if (learned) {
         const RandomStream draws = stream.derive(name);
-        for (Index row = 0; row < shape[0]; ++row) {
-          const auto columns = static_cast<std::size_t>(shape[1]);
+        const std::size_t columns = values.size() / static_cast<std::size_t>(shape.front());
+        for (Index row = 0; row < shape.front(); ++row) {
           fill_normal(values.subspan(static_cast<std::size_t>(row) * columns, columns), draws, scale, row * n + first);
         }
       } else {
