@@ -21,6 +21,13 @@ TEST_CASE("a frozen operand holds a copy of the values, rounded or not", "[opera
   CHECK(full.cols() == 300);
   CHECK(full.bytes() == 7 * 300 * 4);
   CHECK(half.bytes() == 8 * 300 * 2);  // the missing row is stored
+  const FrozenOperand<float> panels(before, Precision::full, OperandLayout::panels);
+  for (Index i = 0; i < 7; ++i) {
+    panels.operand().read_row(i, row);
+    CHECK(row == before.row(i));
+  }
+  CHECK(panels.cols() == 300);
+  CHECK(panels.bytes() == 7 * 304 * 4);  // whole panels
   const FrozenOperand<float> copy = half;
   CHECK(copy.operand().words() == half.operand().words());
   CHECK(copy.operand().words().data() != half.operand().words().data());

@@ -4,6 +4,7 @@
 #include "support/catch.hpp"
 #include "support/isa.hpp"
 
+#include <linformer/kernels/frozen_operand.hpp>
 #include <linformer/kernels/product.hpp>
 
 #include <bit>
@@ -137,4 +138,47 @@ TEST_CASE("in full precision an operand is a view of the values", "[operand]") {
   const Operand<double> view = operand<double>(values, {workspace, Isa::eigen});
   CHECK(view.words().data() == values.data());
   CHECK(workspace.capacity() == 0);
+}
+
+TEST_CASE("an operand in panels gives the bits of one in rows, and parts of it too", "[operand]") {
+  struct Sizes {
+    Index m, p, n;
+  };
+  // Columns: none beside whole tiles, one to three vectors beside them, single ones.
+  for (const auto& [m, p, n] : {Sizes{1, 1, 1}, Sizes{19, 7, 64}, Sizes{40, 300, 64}, Sizes{41, 66, 113},
+                                Sizes{16, 30, 32}, Sizes{300, 20, 80}, Sizes{13, 515, 70}}) {
+    Numbers numbers(static_cast<std::uint64_t>(m + p + n));
+    const Matrix<float> rows_of_a = numbers.matrix<float>(m, p), a = rows_of_a.transpose();
+    const Matrix<float> b = numbers.matrix<float>(p, n), start = numbers.matrix<float>(m, n);
+    for (const Isa isa : supported_isas()) {
+      for (const Precision precision : {Precision::full, Precision::bf16}) {
+        CAPTURE(m, p, n, name_of(isa), precision);
+        Workspace workspace;
+        const Compute compute{workspace, isa, precision};
+        const Operand<float> right = operand<float>(b, compute), in_rows = operand<float>(a, compute);
+        const FrozenOperand<float> frozen(a, precision, OperandLayout::panels);
+        const Operand<float> in_panels =
+            precision == Precision::full ? transposed_in_panels<float>(rows_of_a, compute) : frozen.operand();
+        const auto product = [&](const Operand<float>& left, const Operand<float>& right_part) {
+          Framed<float> out(start.topRows(left.cols()));
+          multiply_add<float>(isa, left, right_part, out.inside());
+          CHECK(out.frame_is_intact());
+          return Matrix<float>(out.inside());
+        };
+        CHECK(frozen.operand().in_panels());
+        CHECK(in_panels.in_panels() == (precision == Precision::bf16 || isa != Isa::eigen));
+        CHECK(product(in_panels, right) == product(in_rows, right));
+        CHECK(product(frozen.operand(), right) == product(in_rows, right));
+        const Index from = m / 16 * 8, to = p / 4 * 2;
+        CHECK(product(in_panels.middle_cols(from, m - from), right) ==
+              product(in_rows.middle_cols(from, m - from), right));
+        CHECK(product(in_panels.middle_rows(to, p - to), right.middle_rows(to, p - to)) ==
+              product(in_rows.middle_rows(to, p - to), right.middle_rows(to, p - to)));
+        Matrix<float> row(1, m), expected(1, m);
+        in_panels.read_row(p - 1, row);
+        in_rows.read_row(p - 1, expected);
+        CHECK(row == expected);
+      }
+    }
+  }
 }

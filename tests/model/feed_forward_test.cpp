@@ -39,7 +39,7 @@ Expected apply(const oracle::Table& weight, const oracle::Table& bias, const Exp
 }
 
 template <Scalar T>
-void check(Precision precision) {
+void check(Precision precision, OperandLayout layout) {
   // bfloat16 is within 2⁻⁸ of each operand, hence a product of two within 2⁻⁷ + 2⁻¹⁶.
   const double u = static_cast<double>(std::numeric_limits<T>::epsilon()) / 2;
   const double rounding = precision == Precision::bf16 ? 0x1p-7 + 0x1p-16 : 0;
@@ -54,7 +54,7 @@ void check(Precision precision) {
       // GELU is Lipschitz with less than 1.13, and computed within 8 ULP, that is 16·u.
       active.bound = 1.13 * inner.bound + 16 * u * active.value.cwiseAbs();
       const Expected expected = apply(exact(second.weight), exact(Matrix<T>(second.bias)), active, u, rounding);
-      const FrozenLinear<T> frozen_first(first, precision), frozen_second(second, precision);
+      const FrozenLinear<T> frozen_first(first, precision, layout), frozen_second(second, precision, layout);
       for (const Isa isa : supported_isas()) {
         CAPTURE(features, rows, name_of(isa), precision);
         Resources resources(1, isa);
@@ -75,14 +75,15 @@ void check(Precision precision) {
 }  // namespace
 
 TEST_CASE("the feed-forward layer is the formula's, in parts too, in every precision", "[feed_forward]") {
-  check<float>(Precision::full);
-  check<double>(Precision::full);
-  check<float>(Precision::bf16);
+  check<float>(Precision::full, OperandLayout::panels);
+  check<float>(Precision::full, OperandLayout::rows);
+  check<double>(Precision::full, OperandLayout::panels);
+  check<float>(Precision::bf16, OperandLayout::panels);
 }
 
 TEST_CASE("a row's bits do not depend on the rows beside it", "[feed_forward]") {
-  const FrozenLinear<float> first(random_linear<float>(601, 12, 1), Precision::full),
-      second(random_linear<float>(10, 601, 3), Precision::full);
+  const FrozenLinear<float> first(random_linear<float>(601, 12, 1), Precision::full, OperandLayout::panels),
+      second(random_linear<float>(10, 601, 3), Precision::full, OperandLayout::panels);
   const Matrix<float> x = random_matrix<float>(61, 12, 5);
   const auto run = [&](const ConstMatrixRef<float>& rows, const Compute& compute) {
     Matrix<float> y(rows.rows(), 10);
