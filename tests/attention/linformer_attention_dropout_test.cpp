@@ -4,7 +4,7 @@
 
 namespace {
 
-constexpr Mechanism mechanisms[] = {Mechanism::linformer, Mechanism::softmax, Mechanism::softmax_tiled};
+constexpr Mechanism dropped_mechanisms[] = {Mechanism::linformer, Mechanism::softmax, Mechanism::softmax_tiled};
 constexpr DropoutAddress address{.seed = 11, .step = 3, .site = 2, .first_sample = 40};
 
 AttentionConfig small(Mechanism mechanism) {
@@ -43,7 +43,7 @@ Matrix<float> draws(const LinformerAttention<float>& attention, Index queries, c
 }  // namespace
 
 TEST_CASE("dropout is the formula with each draw at its address, P is that before dropout") {
-  for (const Mechanism mechanism : mechanisms) {
+  for (const Mechanism mechanism : dropped_mechanisms) {
     for (const MaskKind kind : {MaskKind::none, MaskKind::tail, MaskKind::holes}) {
       CAPTURE(mechanism, kind);
       const auto attention = random_attention<float>(small(mechanism));
@@ -74,7 +74,7 @@ TEST_CASE("dropout is the formula with each draw at its address, P is that befor
 }
 
 TEST_CASE("a sample has the same draws alone and in any batch") {
-  for (const Mechanism mechanism : mechanisms) {
+  for (const Mechanism mechanism : dropped_mechanisms) {
     CAPTURE(mechanism);
     const auto attention = random_attention<float>(small(mechanism));
     const std::vector<Matrix<float>> sequences{random_matrix<float>(24, 6, 1), random_matrix<float>(9, 6, 2),
@@ -101,7 +101,7 @@ TEST_CASE("a sample has the same draws alone and in any batch") {
 
 TEST_CASE("tiles, threads and chunks change no draw") {
   // More than one tile of queries, of rows of scores and of keys.
-  for (const Mechanism mechanism : mechanisms) {
+  for (const Mechanism mechanism : dropped_mechanisms) {
     CAPTURE(mechanism);
     AttentionConfig config = small(mechanism);
     config.sequence_length = 700;
@@ -129,7 +129,7 @@ TEST_CASE("tiles, threads and chunks change no draw") {
 TEST_CASE("entries are dropped at the configured rate and the rest is scaled to keep the mean") {
   constexpr Index queries = 4000;
   constexpr double entries = 8.0 * queries;
-  for (const Mechanism mechanism : mechanisms) {
+  for (const Mechanism mechanism : dropped_mechanisms) {
     for (const double rate : {0.1, 0.5, 0.9}) {
       CAPTURE(mechanism, rate);
       const auto attention = transparent(mechanism, rate);

@@ -20,9 +20,9 @@ std::vector<std::string> list(const Module& module) {
   return result;
 }
 
-using Names = std::vector<std::string>;
+using ParameterNames = std::vector<std::string>;
 
-Names operator+(Names a, const Names& b) {
+ParameterNames operator+(ParameterNames a, const ParameterNames& b) {
   a.insert(a.end(), b.begin(), b.end());
   return a;
 }
@@ -38,14 +38,14 @@ TEST_CASE("parameters have BERT's names and PyTorch's orientation, E and F k x n
                          .head_width = 5,
                          .context_width = 5,
                          .projected_bias = true};
-  const Names block{"query.weight 10 x 6",   "query.bias 10",           "key.weight 10 x 5",
+  const ParameterNames block{"query.weight 10 x 6",   "query.bias 10",           "key.weight 10 x 5",
                     "key.bias 10",           "value.weight 10 x 5",     "value.bias 10",
                     "projected_key.bias 10", "projected_value.bias 10", "output.dense.weight 6 x 10",
                     "output.dense.bias 6"};
   const struct {
     Sharing sharing;
     ProjectionConfig projection;
-    Names expected;
+    ParameterNames expected;
   } cases[] = {
       {Sharing::none,
        {},
@@ -79,7 +79,7 @@ TEST_CASE("parameters have BERT's names and PyTorch's orientation, E and F k x n
   config.query_key_value_bias = config.output_bias = config.projected_bias = false;
   config.mechanism = Mechanism::softmax;
   CHECK(list(LinformerAttention<double>(config, 1)) ==
-        Names{"query.weight 10 x 6", "key.weight 10 x 5", "value.weight 10 x 5", "output.dense.weight 6 x 10"});
+        ParameterNames{"query.weight 10 x 6", "key.weight 10 x 5", "value.weight 10 x 5", "output.dense.weight 6 x 10"});
 }
 
 TEST_CASE("the seed decides the weights, to the bit, on every compiler") {

@@ -28,7 +28,7 @@ Encoder<double> teacher_encoder() {
   return encoder;
 }
 
-const std::vector<std::vector<std::int32_t>> texts = {{1, 5, 9, 13, 17, 2, 6, 10, 14, 18, 3, 7}, {4, 8, 12}, {}, {19}};
+const std::vector<std::vector<std::int32_t>> some_texts = {{1, 5, 9, 13, 17, 2, 6, 10, 14, 18, 3, 7}, {4, 8, 12}, {}, {19}};
 
 /// ½‖h − t‖²/D over tokens and 1 − cosine of the texts' means, times their tokens, as they are written down.
 double loss_of(const Matrix<double>& h, const Matrix<double>& t, const BatchLayout& layout,
@@ -52,7 +52,7 @@ TEST_CASE("the gradient of distillation is that of its loss", "[distillation]") 
   Resources resources(1);
   EncoderCache<double> cache;
   const Encoder<double> teacher = teacher_encoder();
-  const TokenBatch tokens = TokenBatch::from_sequences(texts);
+  const TokenBatch tokens = TokenBatch::from_sequences(some_texts);
   const Matrix<double> goal = teacher(tokens, resources.execution);
   const Encoder<double> student = to_linformer(teacher, {.projected_length = 4});
   const DistillationConfig config{.hidden_states = 0.7, .embeddings = 1.3};
@@ -74,7 +74,7 @@ TEST_CASE("a student that is its teacher has nothing to learn", "[distillation]"
   Resources resources(1);
   EncoderCache<double> cache;
   const Encoder<double> teacher = teacher_encoder();
-  const TokenBatch tokens = TokenBatch::from_sequences(texts);
+  const TokenBatch tokens = TokenBatch::from_sequences(some_texts);
   const Matrix<double> goal = teacher(tokens, resources.execution);
   Encoder<double> gradient = zero_gradient(teacher);
   const LossSum sum = distillation_gradient<double>(teacher, goal, tokens, {.hidden_states = 1, .embeddings = 1}, {},
@@ -91,7 +91,7 @@ TEST_CASE("healing trains E and F alone, and brings a student closer", "[distill
   Resources resources(1);
   EncoderCache<double> cache;
   const Encoder<double> teacher = teacher_encoder();
-  const TokenBatch tokens = TokenBatch::from_sequences(texts);
+  const TokenBatch tokens = TokenBatch::from_sequences(some_texts);
   const Matrix<double> goal = teacher(tokens, resources.execution);
   const Encoder<double> start = to_linformer(teacher, {.projected_length = 4});
   StudentEncoder<double> student(start, TrainedPart::projections);
