@@ -141,6 +141,7 @@ class AttentionBlock {
                const ConstMatrixRef<T>& context, const Positions& tokens, MatrixRef<T> y,
                const ForwardOptions<T>& options) const {
     check(x, queries.count, context, tokens.count, y);
+    check(projections);
     require_tokens(projections, tokens);
     forward_sequences(
         projections, 1,
@@ -177,6 +178,7 @@ class AttentionBlock {
         x_layout.sequences() == context_layout.sequences(), ErrorCode::shape_mismatch, "context",
         [&] { return std::to_string(x_layout.sequences()) + " sequences"; },
         [&] { return std::to_string(context_layout.sequences()); });
+    check(projections);
     for (Index b = 0; b < context_layout.sequences(); ++b) require_tokens(projections, context_layout.positions(b));
   }
 
@@ -211,7 +213,6 @@ class AttentionBlock {
   template <class SequenceOf>
   void forward_sequences(const LayerProjections<T>& projections, Index sequences, const SequenceOf& sequence,
                          const ForwardOptions<T>& options) const {
-    check(projections);
     const bool is_linformer = config_.mechanism == Mechanism::linformer;
     detail::require(is_linformer || !options.sequence, ErrorCode::unsupported, "sequence",
                     "Mechanism::linformer, whose projected context adds up over processes",
