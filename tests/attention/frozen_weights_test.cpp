@@ -4,26 +4,30 @@
 
 namespace {
 
-constexpr Index n = 1400;
+constexpr Index positions = 1400;
 
 const AttentionConfig configs[] = {
-    {.sequence_length = n, .model_width = 24, .heads = 3, .projected_length = 40, .sharing = Sharing::none},
-    {.sequence_length = n, .model_width = 24, .heads = 3, .projected_length = 7, .projection = {.bias = true}},
-    {.sequence_length = n, .model_width = 24, .heads = 3, .projected_length = 600, .sharing = Sharing::key_value},
-    {.sequence_length = n,
+    {.sequence_length = positions, .model_width = 24, .heads = 3, .projected_length = 40, .sharing = Sharing::none},
+    {.sequence_length = positions, .model_width = 24, .heads = 3, .projected_length = 7, .projection = {.bias = true}},
+    {.sequence_length = positions,
+     .model_width = 24,
+     .heads = 3,
+     .projected_length = 600,
+     .sharing = Sharing::key_value},
+    {.sequence_length = positions,
      .model_width = 24,
      .heads = 2,
      .projected_length = 40,
      .projection = {.kind = ProjectionKind::gaussian, .scale = FixedScale::preserving},
      .head_width = 10,
      .projected_bias = true},
-    {.sequence_length = n,
+    {.sequence_length = positions,
      .model_width = 24,
      .heads = 2,
      .projected_length = 50,
      .projection = {.kind = ProjectionKind::depthwise_convolution}},
-    {.sequence_length = n, .model_width = 24, .heads = 3, .mechanism = Mechanism::softmax},
-    {.sequence_length = n, .model_width = 24, .heads = 3, .mechanism = Mechanism::softmax_tiled},
+    {.sequence_length = positions, .model_width = 24, .heads = 3, .mechanism = Mechanism::softmax},
+    {.sequence_length = positions, .model_width = 24, .heads = 3, .mechanism = Mechanism::softmax_tiled},
 };
 
 /// cos of the angle between two matrices as vectors.

@@ -6,7 +6,7 @@ namespace {
 
 struct KindCase {
   ProjectionConfig projection;
-  Index k;  // of n = 1400
+  Index k;  // of document_length = 1400
 };
 const KindCase kinds[] = {
     {{.kind = ProjectionKind::learned, .bias = true}, 9},
@@ -17,14 +17,14 @@ const KindCase kinds[] = {
     {{.kind = ProjectionKind::convolution}, 7},
     {{.kind = ProjectionKind::depthwise_convolution}, 7},
 };
-constexpr Index n = 1400;
+constexpr Index document_length = 1400;
 
 /// Calls f(attention, order) for every kind and each order that it has.
 template <class F>
 void for_each_layer(const F& f) {
   for (const KindCase& kind : kinds) {
     for (const Order order : {Order::direct, Order::reassociated}) {
-      const auto attention = random_attention<float>({.sequence_length = n,
+      const auto attention = random_attention<float>({.sequence_length = document_length,
                                                       .model_width = 6,
                                                       .heads = 2,
                                                       .projected_length = kind.k,
@@ -66,13 +66,13 @@ void accumulate_in_chunks(const LinformerAttention<float>& attention, ProjectedC
 
 TEST_CASE("streamed in chunks of any size equals the formula and one call") {
   for_each_layer([](const auto& attention, Order order) {
-    const Matrix<float> x = random_matrix<float>(n - 13, 6, 1);
-    const auto expected =
-        oracle::forward(oracle::describe(attention, 5), exact(x), exact(x), {.longest_sum = cut_length(n)});
+    const Matrix<float> x = random_matrix<float>(document_length - 13, 6, 1);
+    const auto expected = oracle::forward(oracle::describe(attention, 5), exact(x), exact(x),
+                                          {.longest_sum = cut_length(document_length)});
     Matrix<float> whole;
     attention.forward(x, whole, {.order = order});
     CHECK(worst_ratio(whole, expected.y, expected.y_error) <= 1);
-    for (const std::vector<Index>& chunks : {std::vector<Index>{1, 7, 513, 129}, {511}, {n}}) {
+    for (const std::vector<Index>& chunks : {std::vector<Index>{1, 7, 513, 129}, {511}, {document_length}}) {
       auto context = attention.empty_context(order);
       accumulate_in_chunks(attention, context, x, chunks);
       CHECK(context.tokens() == x.rows());
@@ -86,17 +86,17 @@ TEST_CASE("streamed in chunks of any size equals the formula and one call") {
 
 TEST_CASE("chunks in any order and merged parts equal the whole") {
   for_each_layer([](const auto& attention, Order order) {
-    const Matrix<float> x = random_matrix<float>(n, 6, 1), queries = x.topRows(40);
-    const auto expected =
-        oracle::forward(oracle::describe(attention, 5), exact(queries), exact(x), {.longest_sum = cut_length(n)});
+    const Matrix<float> x = random_matrix<float>(document_length, 6, 1), queries = x.topRows(40);
+    const auto expected = oracle::forward(oracle::describe(attention, 5), exact(queries), exact(x),
+                                          {.longest_sum = cut_length(document_length)});
     const auto is_whole = [&](const ProjectedContext<float>& context) {
-      CHECK(context.tokens() == n);
-      CHECK(context.extent() == n);
+      CHECK(context.tokens() == document_length);
+      CHECK(context.extent() == document_length);
       CHECK(worst_ratio(attend_in_chunks(attention, context, queries, {17}), expected.y, expected.y_error) <= 1);
     };
     auto shuffled = attention.empty_context(order);
     for (const Index first : {700, 0, 1300, 100}) {
-      const Index end = first == 700 ? 1300 : first == 0 ? 100 : first == 1300 ? n : 700;
+      const Index end = first == 700 ? 1300 : first == 0 ? 100 : first == 1300 ? document_length : 700;
       attention.accumulate(shuffled, x.middleRows(first, end - first), first);
     }
     is_whole(shuffled);
@@ -119,15 +119,15 @@ TEST_CASE("chunks in any order and merged parts equal the whole") {
 }
 
 TEST_CASE("masked chunks equal the masked whole") {
-  const auto present = present_tokens(MaskKind::holes, n);
+  const auto present = present_tokens(MaskKind::holes, document_length);
   for_each_layer([&](const auto& attention, Order order) {
-    Matrix<float> x = random_matrix<float>(n, 6, 1);
+    Matrix<float> x = random_matrix<float>(document_length, 6, 1);
     const Matrix<float> queries = random_matrix<float>(20, 6, 2);
     const auto expected = oracle::forward(oracle::describe(attention, 5), exact(queries), exact(x),
-                                          {.tokens = present, .longest_sum = cut_length(n)});
+                                          {.tokens = present, .longest_sum = cut_length(document_length)});
     poison(x, present);
     auto context = attention.empty_context(order);
-    for (Index first = 0; first < n; first += 175) {
+    for (Index first = 0; first < document_length; first += 175) {
       const oracle::Present part(present.begin() + first, present.begin() + first + 175);
       const TokenMask mask = to_mask(part);
       attention.accumulate(context, x.middleRows(first, 175), first, {.mask = mask});
@@ -156,7 +156,7 @@ TEST_CASE("threads, pool and workspace change no bit of a streamed call") {
   Workspace workspace;
   ThreadPool pool(2);
   for_each_layer([&](const auto& attention, Order order) {
-    const Matrix<float> x = random_matrix<float>(n, 6, 1);
+    const Matrix<float> x = random_matrix<float>(document_length, 6, 1);
     auto alone = attention.empty_context(order), threads = alone, pooled = alone;
     accumulate_in_chunks(attention, alone, x, {1100, 300});
     accumulate_in_chunks(attention, threads, x, {1100, 300}, {.threads = 3});
@@ -167,7 +167,7 @@ TEST_CASE("threads, pool and workspace change no bit of a streamed call") {
       CHECK(same_bits(keys_of(other), keys_of(kv)));
       CHECK(same_bits(values_of(other), values_of(kv)));
     }
-    Matrix<float> y(n, 6), z(n, 6);
+    Matrix<float> y(document_length, 6), z(document_length, 6);
     attention.attend(x, kv, y);
     attention.attend(x, kv, z, 0, {.threads = 3});
     CHECK(same_bits(z, y));
