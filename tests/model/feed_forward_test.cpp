@@ -100,3 +100,52 @@ TEST_CASE("a row's bits do not depend on the rows beside it", "[feed_forward]") 
     }
   }
 }
+
+namespace {
+
+/// Backward of rows, beside the formula in double precision on the same float or double inputs.
+template <Scalar T>
+void check_backward() {
+  const double u = static_cast<double>(std::numeric_limits<T>::epsilon()) / 2;
+  const auto derivative = [](double a) {
+    return std::erfc(-a / std::sqrt(2.0)) / 2 + a * std::exp(-a * a / 2) / std::sqrt(2 * std::acos(-1.0));
+  };
+  for (const Index features : {7, 512, 601}) {
+    for (const Index rows : {1, 5, 96}) {
+      const auto first = random_linear<T>(features, 12, 1), second = random_linear<T>(10, features, 3);
+      const Matrix<T> inner = random_matrix<T>(rows, features, 5) * T{6}, y_gradient = random_matrix<T>(rows, 10, 6);
+      const oracle::Table weights = exact(first.weight), inputs = exact(inner);
+      const oracle::Table none = oracle::Table::Zero(rows, 10);
+      const oracle::Table no_bias = oracle::Table::Zero(features, 1), no_output_bias = oracle::Table::Zero(12, 1);
+      Expected inner_gradient = apply(exact(second.weight).transpose(), no_bias, {exact(y_gradient), none}, u, 0);
+      const oracle::Table factor = inputs.unaryExpr(derivative);
+      // Φ(x) + |x|·φ(x) is below 1.5: the factor is within 15·u, see gelu_gradient, and the product one rounding more.
+      inner_gradient.bound = (factor.cwiseAbs().array() + 15 * u) * inner_gradient.bound.array() +
+                             17 * u * inner_gradient.value.cwiseAbs().array();
+      inner_gradient.value = inner_gradient.value.cwiseProduct(factor);
+      const Expected x_gradient = apply(weights.transpose(), no_output_bias, inner_gradient, u, 0);
+      const oracle::Table active = inputs.unaryExpr([](double a) { return a * std::erfc(-a / std::sqrt(2.0)) / 2; });
+      for (const Isa isa : supported_isas()) {
+        CAPTURE(features, rows, name_of(isa));
+        Resources resources(1, isa);
+        const T unset = std::numeric_limits<T>::quiet_NaN();
+        Matrix<T> its_active = Matrix<T>::Constant(rows, features, unset), to_inner = its_active,
+                  to_x = Matrix<T>::Constant(rows, 12, unset);
+        feed_forward_backward<T>(first.weight, second.weight, Gelu::exact, inner, y_gradient, its_active, to_inner,
+                                 to_x, resources.execution.here());
+        // 8 ULP, and in double, where the formula here is no more exact, a² for the argument of erfc, rounded.
+        const oracle::Table active_bound = u * (16 + inputs.array().square()) * active.cwiseAbs().array() + 1e-36;
+        CHECK(((exact(its_active) - active).cwiseAbs().array() <= active_bound.array()).all());
+        CHECK(((exact(to_inner) - inner_gradient.value).cwiseAbs().array() <= inner_gradient.bound.array()).all());
+        CHECK(((exact(to_x) - x_gradient.value).cwiseAbs().array() <= x_gradient.bound.array()).all());
+      }
+    }
+  }
+}
+
+}  // namespace
+
+TEST_CASE("backward of the feed-forward layer is the formula's, in parts too", "[feed_forward]") {
+  check_backward<float>();
+  check_backward<double>();
+}

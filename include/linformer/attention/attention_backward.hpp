@@ -153,7 +153,6 @@ void attention_backward(const AttentionBlock<T>& block, const LayerProjections<T
   auto q_gradient = matrix(rows, width), attended_gradient = matrix(rows, width);
   auto keys_gradient = matrix(key_rows, width), values_gradient = matrix(key_rows, width);
   linear_forward<T>(weights.query, call.x, q, execution);
-  detail::zero_rows<T>(attended_gradient, execution);
   linear_input_backward<T>(weights.output.weight, y_gradient, attended_gradient, execution);
   scratch.attended.clear();
   for (Index b = 0; b < batch; ++b) {
@@ -163,8 +162,7 @@ void attention_backward(const AttentionBlock<T>& block, const LayerProjections<T
   }
   attend_backward<T>(scratch.attended, q, attended_gradient, keys, all_values, {{}, call.dropout, config.dropout, 0},
                      attended, q_gradient, keys_gradient, values_gradient, execution);
-  linear_weight_backward<T>(attended, y_gradient, to_weights.output.weight,
-                            to_weights.output.bias.size() == 0 ? nullptr : to_weights.output.bias.data(), execution);
+  linear_weight_backward<T>(attended, y_gradient, to_weights.output, execution);
   linear_backward<T>(weights.query, call.x, q_gradient, x_gradient, to_weights.query, execution);
   detail::scale_rows<T>(keys_gradient, scale, keys_gradient, execution);
 

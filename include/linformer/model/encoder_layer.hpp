@@ -131,26 +131,32 @@ class EncoderLayer {
     const Workspace::Scope scope(execution.workspace);
     const Index rows = x_gradient.rows(), width = config_.model_width;
     const auto matrix = [&](Index columns) { return execution.workspace.template matrix<T>(rows, columns); };
-    const auto drop = [&](detail::DropoutSite of, MatrixRef<T> values) {
-      detail::apply_dropout<T>(call, site + static_cast<std::uint64_t>(of), config_.dropout, values, execution);
+    auto through = matrix(width), input_gradient = matrix(width);
+    // Rows of x_gradient, as they go back through dropout into a sublayer.
+    const auto enter = [&](detail::DropoutSite of, Index first, MatrixRef<T> its_through) {
+      its_through = x_gradient.middleRows(first, its_through.rows());
+      detail::drop_rows<T>(call.dropout, call.layout, site + static_cast<std::uint64_t>(of), config_.dropout, first,
+                           its_through, execution.isa);
     };
     if (!config_.pre_norm) {
       output_norm_.backward(cache.feed_forward_sum.block(), cache.output_statistics, x_gradient, gradient.output_norm_,
                             execution);
     }
     // Here and below x_gradient is the gradient of a sum: it goes on past the sublayer and through it.
-    auto through = matrix(width);
-    detail::copy_rows<T>(x_gradient, through, execution);
-    drop(detail::DropoutSite::feed_forward_output, through);
-    auto active = matrix(config_.feed_forward_width), inner_gradient = matrix(config_.feed_forward_width);
-    detail::gelu_rows<T>(config_.activation, cache.activation_input.block(), active, execution);
-    detail::zero_rows<T>(inner_gradient, execution);
-    linear_backward<T>(output_, active, through, inner_gradient, gradient.output_, execution);
-    detail::gelu_gradient_rows<T>(config_.activation, cache.activation_input.block(), inner_gradient, execution);
-    auto input_gradient = matrix(width);
-    detail::zero_rows<T>(input_gradient, execution);
-    linear_backward<T>(intermediate_, cache.feed_forward_input.block(), inner_gradient, input_gradient,
-                       gradient.intermediate_, execution);
+    {
+      const Workspace::Scope of_feed_forward(execution.workspace);
+      auto active = matrix(config_.feed_forward_width), inner_gradient = matrix(config_.feed_forward_width);
+      detail::for_each_part(
+          rows, detail::linear_tile, execution, [&](Index first, Index count, const Compute& compute) {
+            const auto tile = [&](auto&& all) { return all.middleRows(first, count); };
+            enter(detail::DropoutSite::feed_forward_output, first, tile(through));
+            feed_forward_backward<T>(intermediate_.weight, output_.weight, config_.activation,
+                                     tile(cache.activation_input.block()), tile(through), tile(active),
+                                     tile(inner_gradient), tile(input_gradient), compute);
+          });
+      linear_weight_backward<T>(active, through, gradient.output_, execution);
+      linear_weight_backward<T>(cache.feed_forward_input.block(), inner_gradient, gradient.intermediate_, execution);
+    }
     if (config_.pre_norm) {
       output_norm_.backward(cache.attention_sum.block(), cache.output_statistics, input_gradient, gradient.output_norm_,
                             execution);
@@ -161,8 +167,9 @@ class EncoderLayer {
                                gradient.attention_norm_, execution);
     }
 
-    detail::copy_rows<T>(x_gradient, through, execution);
-    drop(detail::DropoutSite::attention_output, through);
+    detail::for_each_part(rows, detail::linear_tile, execution, [&](Index first, Index count, const Compute&) {
+      enter(detail::DropoutSite::attention_output, first, through.middleRows(first, count));
+    });
     const auto attend_backward_into = [&](const ConstMatrixRef<T>& input, MatrixRef<T> to) {
       attention_backward<T>(attention_, projections,
                             {.x = input,

@@ -48,4 +48,28 @@ void feed_forward(const TransposedLinear<T>& intermediate, const TransposedLinea
   transpose<T>(compute.isa, result, y);
 }
 
+/// Backward of a tile of rows with respect to x, on the calling thread, and what the gradients of the weights need.
+/// @param inner x·W₁ᵀ + 1·b₁ᵀ, m × F, as forward's on_inner had it; @param y_gradient m × D
+/// @param active m × F: written, GELU(inner); @param inner_gradient m × F: written
+/// @param x_gradient m × D: written, in memory apart from y_gradient
+template <Scalar T>
+void feed_forward_backward(const ConstMatrixRef<T>& intermediate, const ConstMatrixRef<T>& output, Gelu activation,
+                           const ConstMatrixRef<T>& inner, const ConstMatrixRef<T>& y_gradient, MatrixRef<T> active,
+                           MatrixRef<T> inner_gradient, MatrixRef<T> x_gradient, const Compute& compute) {
+  const Workspace::Scope scope(compute.workspace);
+  const auto columns = transposed<T>(y_gradient, compute);
+  for (Index first = 0; first < inner.cols(); first += detail::feed_forward_features) {
+    const Workspace::Scope of_part(compute.workspace);
+    const Index count = std::min(detail::feed_forward_features, inner.cols() - first);
+    const auto part = [&](auto&& all) { return all.middleCols(first, count); };
+    MatrixRef<T> gradient = part(inner_gradient), its_active = part(active);
+    its_active = part(inner);
+    gelu<T>(compute.isa, activation, its_active);
+    multiply<T>(compute.isa, columns, part(output), gradient);
+    gelu_gradient<T>(compute.isa, activation, part(inner), gradient);
+    multiply<T>(compute.isa, transposed<T>(gradient, compute), intermediate.middleRows(first, count), x_gradient,
+                {.add = first != 0});
+  }
+}
+
 }  // namespace linformer::inline LINFORMER_ABI

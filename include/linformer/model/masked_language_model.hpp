@@ -141,14 +141,13 @@ class MaskedLanguageModel {
                   MatrixRef<T> hidden_gradient, MaskedLanguageModel& gradient) requires(Form::trainable) {
       const Index m = hidden.rows();
       MatrixRef<T> through = normal_gradient_.topRows(m);
-      detail::zero_rows<T>(through, execution_);
       linear_input_backward<T>(model_.encoder_.words().weight, logits_gradient, through, execution_);
       linear_weight_backward<T>(normal_.topRows(m), logits_gradient, gradient.encoder_.words().weight,
                                 gradient.decoder_.data(), execution_);
       model_.norm_.backward(active_.topRows(m), *statistics_, through, gradient.norm_, execution_);
       detail::gelu_gradient_rows<T>(activation(), inner_.topRows(m), through, execution_);
-      detail::zero_rows<T>(hidden_gradient, execution_);
-      linear_backward<T>(model_.dense_, hidden, through, hidden_gradient, gradient.dense_, execution_);
+      linear_input_backward<T>(model_.dense_.weight, through, hidden_gradient, execution_);
+      linear_weight_backward<T>(hidden, through, gradient.dense_, execution_);
     }
 
    private:

@@ -105,17 +105,12 @@ class SequenceClassifier {
     const Index sequences = tokens.layout.sequences(), width = encoder_.config().model_width;
     auto through = execution.workspace.template matrix<T>(sequences, width);
     auto pooled = execution.workspace.template matrix<T>(sequences, width);
-    through.setZero();
-    pooled.setZero();
     // Every process computes the head; the first adds to its gradients, so that they add up over processes.
     const bool adds = options.sequence.rank() == 0;
     const auto backward = [&](const Linear<T>& linear, const Matrix<T>& x, const ConstMatrixRef<T>& y_gradient,
                               MatrixRef<T> x_gradient, Linear<T>& to_linear) {
-      if (adds) {
-        linear_backward<T>(linear, x, y_gradient, x_gradient, to_linear, execution);
-      } else {
-        linear_input_backward<T>(linear.weight, y_gradient, x_gradient, execution);
-      }
+      linear_input_backward<T>(linear.weight, y_gradient, x_gradient, execution);
+      if (adds) linear_weight_backward<T>(x, y_gradient, to_linear, execution);
     };
     backward(output_, cache.head.dropped, logits_gradient, through, gradient.output_);
     drop(options, 1, through);

@@ -58,31 +58,54 @@ void linear_forward(const Dense& linear, const ConstMatrixRef<T>& x, MatrixRef<T
   linear_forward<T>(transposed<T>(linear, execution.here()), x, y, execution);
 }
 
-/// x_gradient (rows × in) += G·W, of the weight alone. @param y_gradient G, rows × out
+/// x_gradient (rows × in) = G·W, of the weight alone, or += where `terms` say so. @param y_gradient G, rows × out
 template <Scalar T>
 void linear_input_backward(const ConstMatrixRef<T>& weight, const ConstMatrixRef<T>& y_gradient,
-                           MatrixRef<T> x_gradient, const Execution& execution) {
+                           MatrixRef<T> x_gradient, const Execution& execution, const ProductTerms<T>& terms = {}) {
   detail::for_each_part(y_gradient.rows(), detail::linear_tile, execution,
                         [&](Index first, Index count, const Compute& compute) {
-                          multiply_add<T>(compute.isa, transposed<T>(y_gradient.middleRows(first, count), compute),
-                                          weight, x_gradient.middleRows(first, count));
+                          multiply<T>(compute.isa, transposed<T>(y_gradient.middleRows(first, count), compute), weight,
+                                      x_gradient.middleRows(first, count), terms);
                         });
 }
+
+namespace detail {
+
+/// Outputs of one task of a weight's gradient. Each task reads all rows of x, so that few large ones read less; the
+/// kernels' sums are the same however outputs are cut, Eigen's are not.
+template <Scalar T>
+[[nodiscard]] Index weight_gradient_outputs(Index outputs, const Execution& execution) {
+  constexpr Index least = 64, most = 256;
+  if (!std::same_as<T, float> || execution.isa == Isa::eigen) return least;
+  return std::clamp(outputs / execution.pool.threads(), least, most);
+}
+
+}  // namespace detail
 
 /// gradient += Gᵀ·x, and its bias, where there is one, += Gᵀ·1. Sums over rows run in their order, in one piece.
 /// @param x rows × in, @param y_gradient G, rows × out
 template <Scalar T>
 void linear_weight_backward(const ConstMatrixRef<T>& x, const ConstMatrixRef<T>& y_gradient, MatrixRef<T> weight,
                             T* bias, const Execution& execution) {
-  constexpr Index outputs = 64;  // of one task
+  const Index outputs = detail::weight_gradient_outputs<T>(weight.rows(), execution);
   detail::for_each_part(weight.rows(), outputs, execution, [&](Index first, Index count, const Compute& compute) {
     const auto gradients = y_gradient.middleCols(first, count);
     multiply_add<T>(compute.isa, gradients, x, weight.middleRows(first, count));
     if (bias == nullptr) return;
-    auto ones = compute.workspace.matrix<T>(x.rows(), 1);
-    ones.setOnes();
-    multiply_add<T>(compute.isa, ones, gradients, Eigen::Map<Matrix<T>>(bias + first, 1, count));
+    Eigen::Map<Matrix<T>> sums(bias + first, 1, count);
+    constexpr Index rows = 256;  // at a time: sums of sums round less
+    for (Index row = 0; row < gradients.rows(); row += rows) {
+      sums += gradients.middleRows(row, std::min(rows, gradients.rows() - row)).colwise().sum();
+    }
   });
+}
+
+/// The same of a linear map's weight and bias.
+template <Scalar T>
+void linear_weight_backward(const ConstMatrixRef<T>& x, const ConstMatrixRef<T>& y_gradient, Linear<T>& gradient,
+                            const Execution& execution) {
+  linear_weight_backward<T>(x, y_gradient, gradient.weight, gradient.bias.size() == 0 ? nullptr : gradient.bias.data(),
+                            execution);
 }
 
 /// Adds to the gradients of a linear map and of its input.
@@ -90,9 +113,8 @@ void linear_weight_backward(const ConstMatrixRef<T>& x, const ConstMatrixRef<T>&
 template <Scalar T>
 void linear_backward(const Linear<T>& linear, const ConstMatrixRef<T>& x, const ConstMatrixRef<T>& y_gradient,
                      MatrixRef<T> x_gradient, Linear<T>& gradient, const Execution& execution) {
-  linear_input_backward<T>(linear.weight, y_gradient, x_gradient, execution);
-  linear_weight_backward<T>(x, y_gradient, gradient.weight, gradient.bias.size() == 0 ? nullptr : gradient.bias.data(),
-                            execution);
+  linear_input_backward<T>(linear.weight, y_gradient, x_gradient, execution, {.add = true});
+  linear_weight_backward<T>(x, y_gradient, gradient, execution);
 }
 
 }  // namespace linformer::inline LINFORMER_ABI
