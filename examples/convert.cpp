@@ -42,6 +42,12 @@ Texts read_texts(const Options& options, Index length) {
   return {TokenBatch::from_sequences(all.first(fitted)), TokenBatch::from_sequences(all.subspan(fitted))};
 }
 
+constexpr detail::EnumNames<LbfgsStop, 5> stop_names{{{"iterations", LbfgsStop::iterations},
+                                                      {"tolerance", LbfgsStop::tolerance},
+                                                      {"flat", LbfgsStop::flat},
+                                                      {"no_decrease", LbfgsStop::no_decrease},
+                                                      {"not_finite", LbfgsStop::not_finite}}};
+
 nlohmann::ordered_json fit(const Encoder<float>& original, Encoder<float>& converted, const TokenBatch& texts,
                            const Options& options, const Execution& execution) {
   std::printf("E and F are fitted to %td texts, %td tokens. Error of the heads' results, ‖P̄·F·V − P·V‖/‖P·V‖:\n",
@@ -49,16 +55,18 @@ nlohmann::ordered_json fit(const Encoder<float>& original, Encoder<float>& conve
   std::fflush(stdout);
   const FitConfig& config = options.conversion.fit;
   const std::vector<ProjectionFit> fits = fit_with_progress(original, converted, texts, config, execution);
-  std::printf("%10s  %10s  %10s  %10s  %10s\n", "layer", "head", "before", "after", "iterations");
+  std::printf("%10s  %10s  %10s  %10s  %10s  %s\n", "layer", "head", "before", "after", "iterations", "ended by");
   auto report = nlohmann::ordered_json::array();
   for (const ProjectionFit& each : fits) {
-    std::printf("%10td  %10td  %10.4f  %10.4f  %10td\n", each.layer, each.head, each.before, each.after,
-                each.iterations);
+    const std::string stop = detail::name_in(stop_names, each.stop);
+    std::printf("%10td  %10td  %10.4f  %10.4f  %10td  %s\n", each.layer, each.head, each.before, each.after,
+                each.iterations, stop.c_str());
     report.push_back({{"layer", each.layer},
                       {"head", each.head},
                       {"before", each.before},
                       {"after", each.after},
-                      {"iterations", each.iterations}});
+                      {"iterations", each.iterations},
+                      {"ended_by", stop}});
   }
   return {{"texts", texts.layout.sequences()}, {"tokens", texts.layout.rows()}, {"iterations", config.iterations},
           {"rounds", config.rounds},           {"ridge", config.ridge},         {"fits", report}};
