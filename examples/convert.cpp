@@ -100,6 +100,17 @@ nlohmann::ordered_json cost(const Encoder<float>& original, const Encoder<float>
           {"embedding_cosine", embeddings}};
 }
 
+/// Takes the advice, and tells what it was computed for.
+nlohmann::ordered_json take_advice(const Encoder<float>& original, Options& options) {
+  const Advice advice = options.conversion.take_advice(options.advice, original);
+  const bool by_output = advice.criterion == "output";
+  std::printf(
+      "%s: k by %s%s.%s\n", options.advice.c_str(),
+      by_output ? "what E and F keep, started as " : "the spectrum of P, of which E and F keep less; they start as ",
+      options.conversion.start.c_str(), advice.same_model ? "" : " It was computed for another model of this shape.");
+  return {{"file", options.advice}, {"criterion", advice.criterion}, {"same_model", advice.same_model}};
+}
+
 int run(Options options) {
   const Encoder<float> original = load_encoder(options.model);
   Encoder<float> result = original;
@@ -116,7 +127,7 @@ int run(Options options) {
       report["cost"] = cost(original, result, texts.judged, execution);
     }
   } else if (options.mechanism == "linformer") {
-    if (!options.advice.empty()) options.conversion.take_advice(options.advice);
+    if (!options.advice.empty()) report["advice"] = take_advice(original, options);
     const bool fitted = options.conversion.fitted();
     detail::require(!fitted || !options.files.empty(), ErrorCode::invalid_configuration, "--start fitted",
                     "texts to fit to", "none");
@@ -163,10 +174,11 @@ int main(int argc, char** argv) {
   options.conversion.add_lengths_to(app);
   options.conversion.add_projections_to(app);
   app.add_option("--advice", options.advice,
-                 "what spectrum wrote, whose advice stands for --length, --projected-length, --projection, --sharing, "
-                 "--start, --log-count and --seed")
+                 "what spectrum wrote, for this model: how E and F were made that were judged, instead of --length, "
+                 "--projected-length, --projection, --sharing, --start, --fit-..., --ridge, --log-count and --seed")
       ->check(CLI::ExistingFile)
-      ->excludes("--length", "--projected-length", "--projection", "--sharing", "--start", "--log-count", "--seed");
+      ->excludes("--length", "--projected-length", "--projection", "--sharing", "--start", "--fit-texts",
+                 "--fit-iterations", "--fit-rounds", "--ridge", "--log-count", "--seed");
   app.add_option(
          "--grow", options.grow,
          "of a Linformer, whose k and sharing stay: E and F of --length columns, stretched, or tiled as positions "

@@ -55,6 +55,7 @@ last relative_error "$folder/grown" | awk '{ exit !($1 < 1e-5) }'
 
 # As transformers has it and back again it embeds to the same bits.
 "$export" "$folder/softmax" --output "$folder/exported" | grep "a masked language model"
+grep -q '"pad_token_id": 1' "$folder/exported/config.json" # that of byte tokens
 "$convert" "$folder/exported" --mechanism softmax --output "$folder/back"
 "$embed" "$folder/back" "$folder/texts.txt" --batch 1 | cmp - "$folder/softmax.jsonl"
 
