@@ -145,6 +145,7 @@ TEST_CASE("what transformers has not is refused by name, and nothing is written"
     other.*field = value;
     return Encoder<float>(other, 1);
   };
+  check(Encoder<float>(softmax, 1, Part{0, 3}), bert, "model");
   check(changed(&EncoderConfig::pre_norm, true), bert, "pre_norm");
   check(changed(&EncoderConfig::positions, PositionKind::sinusoidal), bert, "positions");
   HuggingFaceConfig padding = roberta;

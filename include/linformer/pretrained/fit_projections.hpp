@@ -160,6 +160,8 @@ std::vector<ProjectionFit> fit_projections(const Encoder<T>& original, Encoder<T
                          std::to_string(original.config().heads) + ", the original's", shape.heads);
   detail::require(shape.mechanism == Mechanism::linformer && original.config().mechanism != Mechanism::linformer,
                   ErrorCode::unsupported, "encoder", "softmax attention and a Linformer made of it", "others");
+  detail::require_whole(original);
+  detail::require_whole(linformer);
   detail::require_config(config.rounds >= 1, "rounds", "at least 1", config.rounds);
   texts.require_valid(shape.vocabulary_size, shape.sequence_length, shape.token_types);
   detail::require(texts.layout.rows() > 0, ErrorCode::shape_mismatch, "texts", "at least one token", "none");

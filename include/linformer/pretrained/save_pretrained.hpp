@@ -61,6 +61,7 @@ inline void clear_classes(HuggingFaceConfig& config) {
 template <Scalar T, class Model>
 void save_pretrained(const std::filesystem::path& folder, const Model& model, const HuggingFaceConfig& config,
                      PretrainedHead head) {
+  require_whole(model);
   nlohmann::ordered_json json = to_json(config);
   const char* const architecture = config.architecture == PretrainedArchitecture::bert      ? "Bert"
                                    : config.architecture == PretrainedArchitecture::roberta ? "Roberta"
@@ -86,7 +87,7 @@ void save_pretrained(const std::filesystem::path& folder, const Model& model, co
 // `like.padding_id`, on which RoBERTa's positions depend: the configuration of a `Pretrained` model fits. A
 // folder is made; the tokenizer's files are to be copied. All throw Error file_access, and unsupported, naming the
 // field, for what transformers' models have not: Linformer attention, layer norm before each sublayer, positions that
-// are not learned.
+// are not learned; and for a model that holds a part of its positions.
 
 /// The encoder alone. BERT's class has a pooler besides, which transformers then draws at random.
 template <Scalar T>
