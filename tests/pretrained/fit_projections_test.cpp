@@ -235,16 +235,17 @@ TEST_CASE("fitted E and F are closer than pooling, which is closer than a draw, 
     const Encoder<double> pooled = to_linformer(original, conversion);
     Encoder<double> fitted = pooled;
     FitProgress last;
-    const auto fits = fit_projections(original, fitted, texts, {}, resources.execution, [&](const FitProgress& at) {
-      CHECK(at.fits == static_cast<Index>(count));
-      if (at.fit == last.fit && last.iteration > 0) {
-        CHECK(at.iteration == last.iteration + 1);
-        CHECK(at.objective <= last.objective);
-      } else {
-        CHECK(at.iteration == 1);
-      }
-      last = at;
-    });
+    const auto fits =
+        fit_projections(original, fitted, texts, {}, resources.execution, [&, count = count](const FitProgress& at) {
+          CHECK(at.fits == static_cast<Index>(count));
+          if (at.fit == last.fit && last.iteration > 0) {
+            CHECK(at.iteration == last.iteration + 1);
+            CHECK(at.objective <= last.objective);
+          } else {
+            CHECK(at.iteration == 1);
+          }
+          last = at;
+        });
     REQUIRE(fits.size() == count);
     for (const ProjectionFit& fit : fits) {
       CHECK(fit.after < fit.before);

@@ -90,7 +90,7 @@ TEST_CASE("BERT has a position for every row, whatever its padding", "[pretraine
     json["pad_token_id"] = padding;
     REQUIRE(read(json).encoder.sequence_length == 514);
     REQUIRE(read(json).position_offset() == 0);
-    REQUIRE(to_json(read(json))["pad_token_id"] == (padding.is_null() ? nlohmann::json(0) : padding));
+    REQUIRE(to_json(read(json))["pad_token_id"].get<Index>() == (padding.is_null() ? 0 : padding.get<Index>()));
   }
   for (const nlohmann::json& padding : {nlohmann::json(-1), nlohmann::json(50265), nlohmann::json("[PAD]")}) {
     json["pad_token_id"] = padding;
