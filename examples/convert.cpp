@@ -42,6 +42,12 @@ Texts read_texts(const Options& options, Index length) {
   return {TokenBatch::from_sequences(all.first(fitted)), TokenBatch::from_sequences(all.subspan(fitted))};
 }
 
+constexpr detail::EnumNames<LbfgsStop, 5> stop_names{{{"iterations", LbfgsStop::iterations},
+                                                      {"tolerance", LbfgsStop::tolerance},
+                                                      {"flat", LbfgsStop::flat},
+                                                      {"no_decrease", LbfgsStop::no_decrease},
+                                                      {"not_finite", LbfgsStop::not_finite}}};
+
 nlohmann::ordered_json fit(const Encoder<float>& original, Encoder<float>& converted, const TokenBatch& texts,
                            const Options& options, const Execution& execution) {
   std::printf("E and F are fitted to %td texts, %td tokens. Error of the heads' results, ‖P̄·F·V − P·V‖/‖P·V‖:\n",
@@ -49,16 +55,18 @@ nlohmann::ordered_json fit(const Encoder<float>& original, Encoder<float>& conve
   std::fflush(stdout);
   const FitConfig& config = options.conversion.fit;
   const std::vector<ProjectionFit> fits = fit_with_progress(original, converted, texts, config, execution);
-  std::printf("%10s  %10s  %10s  %10s  %10s\n", "layer", "head", "before", "after", "iterations");
+  std::printf("%10s  %10s  %10s  %10s  %10s  %s\n", "layer", "head", "before", "after", "iterations", "ended by");
   auto report = nlohmann::ordered_json::array();
   for (const ProjectionFit& each : fits) {
-    std::printf("%10td  %10td  %10.4f  %10.4f  %10td\n", each.layer, each.head, each.before, each.after,
-                each.iterations);
+    const std::string stop = detail::name_in(stop_names, each.stop);
+    std::printf("%10td  %10td  %10.4f  %10.4f  %10td  %s\n", each.layer, each.head, each.before, each.after,
+                each.iterations, stop.c_str());
     report.push_back({{"layer", each.layer},
                       {"head", each.head},
                       {"before", each.before},
                       {"after", each.after},
-                      {"iterations", each.iterations}});
+                      {"iterations", each.iterations},
+                      {"ended_by", stop}});
   }
   return {{"texts", texts.layout.sequences()}, {"tokens", texts.layout.rows()}, {"iterations", config.iterations},
           {"rounds", config.rounds},           {"ridge", config.ridge},         {"fits", report}};
@@ -92,6 +100,17 @@ nlohmann::ordered_json cost(const Encoder<float>& original, const Encoder<float>
           {"embedding_cosine", embeddings}};
 }
 
+/// Takes the advice, and tells what it was computed for.
+nlohmann::ordered_json take_advice(const Encoder<float>& original, Options& options) {
+  const Advice advice = options.conversion.take_advice(options.advice, original);
+  const bool by_output = advice.criterion == "output";
+  std::printf(
+      "%s: k by %s%s.%s\n", options.advice.c_str(),
+      by_output ? "what E and F keep, started as " : "the spectrum of P, of which E and F keep less; they start as ",
+      options.conversion.start.c_str(), advice.same_model ? "" : " It was computed for another model of this shape.");
+  return {{"file", options.advice}, {"criterion", advice.criterion}, {"same_model", advice.same_model}};
+}
+
 int run(Options options) {
   const Encoder<float> original = load_encoder(options.model);
   Encoder<float> result = original;
@@ -108,7 +127,7 @@ int run(Options options) {
       report["cost"] = cost(original, result, texts.judged, execution);
     }
   } else if (options.mechanism == "linformer") {
-    if (!options.advice.empty()) options.conversion.take_advice(options.advice);
+    if (!options.advice.empty()) report["advice"] = take_advice(original, options);
     const bool fitted = options.conversion.fitted();
     detail::require(!fitted || !options.files.empty(), ErrorCode::invalid_configuration, "--start fitted",
                     "texts to fit to", "none");
@@ -155,10 +174,11 @@ int main(int argc, char** argv) {
   options.conversion.add_lengths_to(app);
   options.conversion.add_projections_to(app);
   app.add_option("--advice", options.advice,
-                 "what spectrum wrote, whose advice stands for --length, --projected-length, --projection, --sharing, "
-                 "--start, --log-count and --seed")
+                 "what spectrum wrote, for this model: how E and F were made that were judged, instead of --length, "
+                 "--projected-length, --projection, --sharing, --start, --fit-..., --ridge, --log-count and --seed")
       ->check(CLI::ExistingFile)
-      ->excludes("--length", "--projected-length", "--projection", "--sharing", "--start", "--log-count", "--seed");
+      ->excludes("--length", "--projected-length", "--projection", "--sharing", "--start", "--fit-texts",
+                 "--fit-iterations", "--fit-rounds", "--ridge", "--log-count", "--seed");
   app.add_option(
          "--grow", options.grow,
          "of a Linformer, whose k and sharing stay: E and F of --length columns, stretched, or tiled as positions "

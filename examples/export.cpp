@@ -29,12 +29,15 @@ int run(const Options& options) {
   for (const auto& [name, architecture] : detail::architecture_names) {
     if (name == options.architecture) like.architecture = architecture;
   }
-  if (like.architecture != PretrainedArchitecture::bert) like.position_offset = 2;
+  const TokenId padding = AnyTokenizer::of_folder(options.model).special_tokens().pad;
+  if (padding != no_token) like.padding_id = padding;
   const char* what = "an encoder";
   if (std::filesystem::exists(options.model + "/classifier.json")) {
     const ClassifierSettings settings = ClassifierSettings::read(options.model);
     const auto classes = static_cast<Index>(settings.labels.size());
     like.labels = settings.labels;
+    like.problem =
+        settings.multi_label ? ProblemType::multi_label_classification : ProblemType::single_label_classification;
     export_model(file,
                  SequenceClassifier<float>(read_model_config(options.model, classes), classes, settings.pooling, 0),
                  like, options.output);

@@ -39,7 +39,8 @@ constexpr const char* output_format = R"(What is written, a JSON object:
     probability_rank  the smallest r whose cumulative is at least keep
     output_rank       the smallest r with 1 - output_error^2 of at least keep
     heads             the same of each head, cumulative for the ranks alone
-  advice: what convert --advice takes. Its k are, for each layer (for each head without sharing, for all with layerwise
+  advice: what convert --advice takes: how the E and F that were tried are made (fitted ones with what they were fitted
+    by), the model's shape and fingerprint, and k. These are, for each layer (for each head without sharing, for all with layerwise
     sharing), by --criterion
       output          the smallest of the projected lengths with 1 - projection_error^2 of at least keep: that share of
                       |P*V|^2 is kept; n where none has it
@@ -180,8 +181,7 @@ int run(Options options) {
   for (std::size_t entry = 0; entry < by_length.spectra.size(); ++entry) {
     options.conversion.projected_lengths.push_back(advised_length(by_length, entry, options));
   }
-  json["criterion"] = options.criterion;
-  json["advice"] = options.conversion.advice();
+  json["advice"] = options.conversion.advice(encoder, options.criterion);
   write_file(options.output, json.dump() + "\n");
   print(layers, options);
   std::printf("%s: of %zu texts, %zu tokens; convert --advice takes it, scripts/plot_spectrum.py draws it.\n",

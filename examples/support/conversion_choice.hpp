@@ -12,6 +12,12 @@ template <class Enum, std::size_t N>
   return std::find_if(names.begin(), names.end(), [&](const auto& each) { return each.first == name; })->second;
 }
 
+/// What advice says beside the conversion.
+struct Advice {
+  std::string criterion;  ///< that k was chosen by: "output", what E and F keep, or "probabilities", the spectrum of P
+  bool same_model = false;  ///< whether it was computed for this model: its weights, not only its shape
+};
+
 /// A conversion as a program is told it.
 struct ConversionChoice {
   EncoderChoice encoder;  ///< of which the projections alone are read
@@ -69,34 +75,69 @@ struct ConversionChoice {
             .seed = seed};
   }
 
-  /// What `take_advice` reads.
-  [[nodiscard]] nlohmann::ordered_json advice() const {
-    return {{"sequence_length", length},
-            {"projected_length", projected_lengths},
-            {"sharing", encoder.sharing},
-            {"projection", encoder.projection},
-            {"start", start},
-            {"log_count", log_count},
-            {"seed", seed}};
+  /// What `take_advice` reads. @param encoder that was looked at @param criterion that k was chosen by
+  [[nodiscard]] nlohmann::ordered_json advice(const linformer::Encoder<float>& original,
+                                              const std::string& criterion) const {
+    nlohmann::ordered_json json = {{"sequence_length", length},
+                                   {"projected_length", projected_lengths},
+                                   {"sharing", encoder.sharing},
+                                   {"projection", encoder.projection},
+                                   {"start", start},
+                                   {"log_count", log_count},
+                                   {"seed", seed},
+                                   {"criterion", criterion},
+                                   {"layers", original.config().layers},
+                                   {"heads", original.config().heads},
+                                   {"width", original.config().model_width},
+                                   {"model", fingerprint_of(original)}};
+    if (fitted()) {
+      json.update({{"fit_texts", fit_texts},
+                   {"fit_iterations", fit.iterations},
+                   {"fit_rounds", fit.rounds},
+                   {"ridge", fit.ridge}});
+    }
+    return json;
   }
 
-  /// Takes over the field "advice" of what spectrum wrote.
-  /// @throws linformer::Error file_access, malformed_input naming the file, or invalid_configuration or unsupported
-  ///   naming the field
-  void take_advice(const std::string& file) {
+  /// Takes over the field "advice" of what spectrum wrote: all that says how E and F were made that were judged.
+  /// @param original that is to be converted
+  /// @throws linformer::Error file_access; malformed_input naming the file; invalid_configuration or unsupported naming
+  ///   file and field, for advice to a model of other layers, heads or width among them
+  Advice take_advice(const std::string& file, const linformer::Encoder<float>& original) {
     const nlohmann::json json = linformer::read_json(file);
     linformer::detail::require(json.is_object() && json.contains("advice"), linformer::ErrorCode::malformed_input, file,
                                "an object with the field advice", "none");
-    linformer::detail::FieldReader reader(json["advice"]);
-    reader.take("sequence_length", length);
-    reader.take("projected_length", projected_lengths);
-    reader.take("sharing", encoder.sharing);
-    reader.take("projection", encoder.projection);
-    linformer::ProjectionStart checked{};
-    reader.take("start", start_names, checked);
-    start = json["advice"]["start"];
-    reader.take("log_count", log_count);
-    reader.take("seed", seed);
-    reader.finish();
+    return linformer::detail::within(file, [&] {
+      linformer::detail::FieldReader reader(json["advice"]);
+      Advice advice;
+      reader.take("sequence_length", length);
+      reader.take("projected_length", projected_lengths);
+      reader.take("sharing", encoder.sharing);
+      reader.take("projection", encoder.projection);
+      linformer::ProjectionStart checked{};
+      reader.take("start", start_names, checked);
+      start = json["advice"]["start"];
+      reader.take("log_count", log_count);
+      reader.take("seed", seed);
+      reader.take("criterion", advice.criterion);
+      for (const auto& [field, its] :
+           {std::pair("layers", original.config().layers), std::pair("heads", original.config().heads),
+            std::pair("width", original.config().model_width)}) {
+        linformer::Index advised = 0;
+        reader.take(field, advised);
+        linformer::detail::require_config(advised == its, field, std::to_string(its) + ", the model's", advised);
+      }
+      std::string model;
+      reader.take("model", model);
+      advice.same_model = model == fingerprint_of(original);
+      if (fitted()) {
+        reader.take("fit_texts", fit_texts);
+        reader.take("fit_iterations", fit.iterations);
+        reader.take("fit_rounds", fit.rounds);
+        reader.take("ridge", fit.ridge);
+      }
+      reader.finish();
+      return advice;
+    });
   }
 };

@@ -21,7 +21,9 @@ bool is_own_model(const std::string& folder) {
 linformer::Encoder<float> load_encoder(const std::string& folder) {
   if (is_own_model(folder)) {
     linformer::Encoder<float> encoder(read_model_config(folder), 0);
-    load_part(linformer::SafetensorsFile::open(folder + "/model.safetensors"), encoder);
+    const auto aside = load_part(linformer::SafetensorsFile::open(folder + "/model.safetensors"), encoder);
+    for (const std::string& name : aside)
+      std::fprintf(stderr, "%s is left aside: none of the encoder's.\n", name.c_str());
     return encoder;
   }
   auto pretrained = linformer::load_pretrained_encoder<float>(folder);

@@ -4,6 +4,7 @@
 #include <linformer/core/fingerprint.hpp>
 #include <linformer/io.hpp>
 #include <linformer/model/config_json.hpp>
+#include <linformer/model/load_part.hpp>
 #include <linformer/model/model_file.hpp>
 #include <linformer/model/sequence_classifier.hpp>
 #include <linformer/text/tokenizer.hpp>
@@ -58,16 +59,6 @@ std::string fingerprint_of(const Module& module) {
   linformer::Fingerprint fingerprint;
   fingerprint.take_parameters(module);
   return std::to_string(fingerprint.value());
-}
-
-/// Reads the parameters of a module from a file that may hold others besides, such as an encoder's from a language
-/// model's. All are checked before one is read.
-template <class Module>
-void load_part(const linformer::SafetensorsFile& file, Module& module) {
-  module.for_each_parameter(
-      [&](const std::string& name, linformer::Shape shape, auto) { static_cast<void>(file.require(name, shape)); });
-  module.for_each_parameter(
-      [&](const std::string& name, linformer::Shape shape, auto values) { file.read(name, shape, values); });
 }
 
 /// What a classifier's folder says beside the encoder's configuration.

@@ -33,13 +33,24 @@ inline void stop_on_signals() {
   std::signal(SIGTERM, [](int) { interrupted = true; });
 }
 
+/// Whether a line of a JSON-lines log is whole, which a killed run's last may not be, and of a step up to this one.
+inline bool is_logged_until(const std::string& line, std::uint64_t steps) {
+  try {
+    const nlohmann::json entry = linformer::parse_json(line, "log");
+    if (!entry.is_object()) return false;
+    const auto step = entry.find("step");
+    return step == entry.end() || (step->is_number_integer() && step->get<std::uint64_t>() <= steps);
+  } catch (const linformer::Error&) {
+    return false;
+  }
+}
+
 /// Lines of a JSON-lines log up to a step: what a killed run wrote beyond its checkpoint is written again.
 inline void keep_log_until(const std::string& path, std::uint64_t steps) {
   std::ifstream in(path);
   std::string kept;
   for (std::string line; std::getline(in, line);) {
-    const auto entry = nlohmann::json::parse(line, nullptr, /*allow_exceptions=*/false);
-    if (entry.is_object() && entry.value("step", std::uint64_t{0}) <= steps) kept += line + "\n";
+    if (is_logged_until(line, steps)) kept += line + "\n";
   }
   linformer::write_file(path, kept);
 }

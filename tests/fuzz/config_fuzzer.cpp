@@ -38,7 +38,7 @@ void check(const nlohmann::json& json) {
   succeeds([&] {
     const HuggingFaceConfig config =
         detail::within("input", [&] { return detail::hugging_face_config(detail::FieldReader(json)); });
-    require(config.encoder.sequence_length > 0 && config.position_offset >= 0);
+    require(config.encoder.sequence_length > 0 && config.position_offset() >= 0);
     require(!succeeds([&] { require_claimed_sizes(empty_file(), config.encoder); }));
   });
   succeeds([&] {

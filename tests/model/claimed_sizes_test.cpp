@@ -100,3 +100,29 @@ TEST_CASE("tables that no tensor tells of have a limit", "[claimed_sizes]") {
   config.projected_length = 0;
   CHECK(claim_error(config).code() == ErrorCode::invalid_configuration);
 }
+
+TEST_CASE("what calls keep of a projected context has a limit, where no tensor tells k", "[claimed_sizes]") {
+  EncoderConfig config = claiming_config();  // D = 8
+  config.positions = PositionKind::none;
+  const Index most = computed_values_limit / 8;
+  for (const ProjectionKind kind : {ProjectionKind::mean_pooling, ProjectionKind::max_pooling,
+                                    ProjectionKind::gaussian, ProjectionKind::rademacher}) {
+    config.projection = {.kind = kind};
+    for (const Sharing sharing : {Sharing::none, Sharing::headwise, Sharing::key_value, Sharing::layerwise}) {
+      config.sharing = sharing;
+      config.sequence_length = Index{1} << 62;
+      config.projected_length = most;
+      CHECK_NOTHROW(claimed(config));
+      config.projected_length = most + 1;
+      CHECK(claim_error(config).code() == ErrorCode::invalid_configuration);
+      CHECK(claim_error(config).tensor() == "projected_length");
+      config.projected_length = Index{1} << 62;  // times 8 is no Index
+      CHECK(claim_error(config).code() == ErrorCode::size_overflow);
+    }
+    config.sharing = Sharing::none;  // one of them, by layer, and by layer and head
+    for (const ProjectedLength& lengths : {ProjectedLength{4, most + 1}, ProjectedLength{4, 4, 4, most + 1}}) {
+      config.projected_length = lengths;
+      CHECK(claim_error(config).tensor() == "projected_length");
+    }
+  }
+}

@@ -64,7 +64,7 @@ struct EditedCheckpoint {
       const std::string_view bytes(reinterpret_cast<const char*>(tensor.bytes.data()), tensor.bytes.size());
       tensors.push_back({name, tensor.dtype, tensor.shape, std::string(bytes)});
     }
-    config = nlohmann::json::parse(contents((pretrained_fixture(fixture) / "config.json").string()));
+    config = read_json(pretrained_fixture(fixture) / "config.json");
   }
 
   [[nodiscard]] Tensor& at(const std::string& name) {

@@ -156,3 +156,16 @@ TEST_CASE("what cannot be converted is told", "[conversion]") {
   CHECK(error.code() == ErrorCode::unsupported);
   CHECK(error.tensor() == "encoder");
 }
+
+TEST_CASE("a model that holds a part of its positions is not converted", "[conversion]") {
+  const Encoder<double> part(softmax_config(), 3, Part{0, 12});
+  CHECK(linformer_test::error_of([&] { static_cast<void>(to_linformer(part, {.projected_length = 4})); }).code() ==
+        ErrorCode::unsupported);
+}
+
+TEST_CASE("a layer that should give zeros and does not is infinitely far off", "[conversion]") {
+  const Matrix<double> zeros = Matrix<double>::Zero(2, 3), ones = Matrix<double>::Ones(2, 3);
+  CHECK(std::isinf(detail::layer_difference<double>(zeros, ones).relative_error));
+  CHECK(detail::layer_difference<double>(zeros, zeros).relative_error == 0);
+  CHECK(std::isnan(detail::layer_difference<double>(zeros, ones * std::nan("")).relative_error));
+}

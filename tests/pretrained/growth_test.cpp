@@ -114,3 +114,11 @@ TEST_CASE("what cannot grow is told", "[growth]") {
   CHECK(error(growing_config(ProjectionKind::convolution), 48) == ErrorCode::unsupported);
   CHECK(error(growing_config(), 23) == ErrorCode::invalid_configuration);
 }
+
+TEST_CASE("a model that holds a part of its positions does not grow", "[growth]") {
+  const Encoder<double> part(
+      {.vocabulary_size = 9, .sequence_length = 8, .layers = 1, .model_width = 4, .heads = 2, .projected_length = 2}, 3,
+      Part{2, 5});
+  CHECK(linformer_test::error_of([&] { static_cast<void>(grow(part, {.sequence_length = 16})); }).code() ==
+        ErrorCode::unsupported);
+}

@@ -7,11 +7,12 @@ namespace {
 
 /// As transformers 4.8 wrote that of roberta-base, whose fields are public.
 nlohmann::json roberta_base() {
-  return nlohmann::json::parse(R"({"architectures": ["RobertaForMaskedLM"], "attention_probs_dropout_prob": 0.1,
+  return parse_json(R"({"architectures": ["RobertaForMaskedLM"], "attention_probs_dropout_prob": 0.1,
     "bos_token_id": 0, "eos_token_id": 2, "hidden_act": "gelu", "hidden_dropout_prob": 0.2, "hidden_size": 768,
     "initializer_range": 0.02, "intermediate_size": 3072, "layer_norm_eps": 1e-05, "max_position_embeddings": 514,
     "model_type": "roberta", "num_attention_heads": 12, "num_hidden_layers": 12, "pad_token_id": 1,
-    "type_vocab_size": 1, "vocab_size": 50265})");
+    "type_vocab_size": 1, "vocab_size": 50265})",
+                    "roberta-base");
 }
 
 HuggingFaceConfig read(const nlohmann::json& json) {
@@ -44,7 +45,7 @@ void check_failure(const char* field, const nlohmann::json& value, ErrorCode cod
 TEST_CASE("RoBERTa's configuration is read", "[pretrained]") {
   const HuggingFaceConfig config = read(roberta_base());
   REQUIRE(config.architecture == PretrainedArchitecture::roberta);
-  REQUIRE(config.position_offset == 2);
+  REQUIRE(config.position_offset() == 2);
   REQUIRE(config.encoder.vocabulary_size == 50265);
   REQUIRE(config.encoder.sequence_length == 512);
   REQUIRE(config.encoder.layers == 12);
@@ -78,7 +79,7 @@ TEST_CASE("sizes must be there, other fields have their defaults", "[pretrained]
     CHECK(config.encoder.layer_norm_epsilon == (name == "layer_norm_eps" ? 1e-12 : 1e-5));
     CHECK(config.encoder.token_types == (name == "type_vocab_size" ? 2 : 1));
     CHECK(config.encoder.dropout == (name == "hidden_dropout_prob" ? 0.1 : 0.2));
-    CHECK(config.position_offset == 2);
+    CHECK(config.position_offset() == 2);
   }
 }
 
@@ -88,12 +89,53 @@ TEST_CASE("BERT has a position for every row, whatever its padding", "[pretraine
   for (const nlohmann::json& padding : {nlohmann::json(0), nlohmann::json(7), nlohmann::json()}) {
     json["pad_token_id"] = padding;
     REQUIRE(read(json).encoder.sequence_length == 514);
-    REQUIRE(read(json).position_offset == 0);
+    REQUIRE(read(json).position_offset() == 0);
+    REQUIRE(to_json(read(json))["pad_token_id"].get<Index>() == (padding.is_null() ? 0 : padding.get<Index>()));
+  }
+  for (const nlohmann::json& padding : {nlohmann::json(-1), nlohmann::json(50265), nlohmann::json("[PAD]")}) {
+    json["pad_token_id"] = padding;
+    CAPTURE(padding.dump());
+    CHECK(failure_of_json(json).code() == ErrorCode::invalid_configuration);
+    CHECK(failure_of_json(json).tensor() == "pad_token_id");
   }
   check_failure("pad_token_id", nullptr, ErrorCode::invalid_configuration);
   json["model_type"] = "roberta";
   json["pad_token_id"] = 513;
   REQUIRE(failure_of_json(json).tensor() == "max_position_embeddings");
+}
+
+TEST_CASE("RoBERTa's positions begin behind its padding, whatever that is, read and written", "[pretrained]") {
+  nlohmann::json json = roberta_base();
+  for (const int padding : {0, 1, 5}) {
+    json["pad_token_id"] = padding;
+    const HuggingFaceConfig config = read(json);
+    REQUIRE(config.position_offset() == padding + 1);
+    REQUIRE(config.encoder.sequence_length == 513 - padding);
+    const auto written = to_json(config);
+    REQUIRE(written["pad_token_id"] == padding);
+    REQUIRE(written["max_position_embeddings"] == 514);
+  }
+  HuggingFaceConfig beyond = read(json);
+  beyond.padding_id = 50265;
+  check_error([&] { static_cast<void>(to_json(beyond)); }, ErrorCode::invalid_configuration, "pad_token_id");
+}
+
+TEST_CASE("what a classifier's outputs are taken for is read and written", "[pretrained]") {
+  nlohmann::json json = roberta_base();
+  REQUIRE_FALSE(read(json).problem);
+  REQUIRE_FALSE(to_json(read(json)).contains("problem_type"));
+  for (const auto& [name, problem] :
+       {std::pair("regression", ProblemType::regression),
+        std::pair("single_label_classification", ProblemType::single_label_classification),
+        std::pair("multi_label_classification", ProblemType::multi_label_classification)}) {
+    json["problem_type"] = name;
+    REQUIRE(read(json).problem == problem);
+    REQUIRE(to_json(read(json))["problem_type"] == name);
+  }
+  json["problem_type"] = nullptr;
+  REQUIRE_FALSE(read(json).problem);
+  check_failure("problem_type", "token_classification", ErrorCode::invalid_configuration);
+  check_failure("problem_type", 1, ErrorCode::invalid_configuration);
 }
 
 TEST_CASE("activations", "[pretrained]") {

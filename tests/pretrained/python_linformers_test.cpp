@@ -6,6 +6,9 @@
 #include "support/attention_support.hpp"
 #include "support/temporary_folder.hpp"
 
+#include <algorithm>
+#include <deque>
+
 // Attention layers of other libraries against what these make of them: fixtures/make_python_linformer_fixtures.py.
 
 namespace {
@@ -131,6 +134,47 @@ TEST_CASE("every tensor of a layer that is missing, and one too many, is named",
   check("lucidrains_one_head_shared", "net.layers.1.0.fn.", lucidrains<float>);
   check("linformer_pytorch_kv", "seq.0.fn.", linformer_pytorch<float>);
   check("fairseq_shared", "layers.1.self_attn.", fairseq<float>);
+}
+
+TEST_CASE("E and F of linformer-pytorch's no_params are read where they were written beside the rest", "[pretrained]") {
+  // The layer of a file of learnable ones whose biases are zero, and the same with matrices as no_params has them: K·E,
+  // E being n × k.
+  const SafetensorsFile file = SafetensorsFile::open(path_of("linformer_pytorch_none"));
+  const std::string prefix = "seq.0.fn.";
+  std::vector<SafetensorsTensor> learnable, fixed;
+  std::deque<Matrix<float>> transposed_matrices;
+  const std::vector<float> zeros(100);
+  for (const SafetensorsTensor& tensor : file.tensors()) {
+    if (!tensor.name.starts_with(prefix)) continue;
+    const std::string name = tensor.name.substr(prefix.size());
+    if (name.starts_with("heads.") && name.ends_with(".bias")) {
+      learnable.push_back(safetensors_tensor<float>(tensor.name, tensor.shape,
+                                                    std::span(zeros).first(static_cast<std::size_t>(tensor.shape[0]))));
+      continue;
+    }
+    learnable.push_back(tensor);
+    if (name.starts_with("heads.")) {
+      const Matrix<float>& matrix = transposed_matrices.emplace_back(read_matrix<float>(file, tensor.name).transpose());
+      const Index shape[] = {matrix.rows(), matrix.cols()};
+      fixed.push_back(safetensors_tensor<float>(tensor.name.substr(0, tensor.name.size() - 7), shape,
+                                                std::span(matrix.data(), static_cast<std::size_t>(matrix.size()))));
+    } else {
+      fixed.push_back(tensor);
+    }
+  }
+  REQUIRE(transposed_matrices.size() == 4);
+  const TemporaryFolder folder;
+  write_safetensors(folder.file("learnable"), learnable);
+  write_safetensors(folder.file("fixed"), fixed);
+  const auto expected = linformer_pytorch<float>(SafetensorsFile::open(folder.file("learnable")), prefix);
+  const auto attention = linformer_pytorch<float>(SafetensorsFile::open(folder.file("fixed")), prefix);
+  REQUIRE(attention.config().sharing == Sharing::none);
+  const Matrix<float> x = read_matrix<float>(SafetensorsFile::open(path_of("linformer_pytorch_none_expected")), "x");
+  REQUIRE((attention(x) - expected(x)).norm() <= of_sums<float> * expected(x).norm());
+  fixed.erase(std::find_if(fixed.begin(), fixed.end(), [](const auto& each) { return each.name.ends_with("1.F"); }));
+  write_safetensors(folder.file("fixed"), fixed);
+  check_error([&] { static_cast<void>(linformer_pytorch<float>(SafetensorsFile::open(folder.file("fixed")), prefix)); },
+              ErrorCode::malformed_input, folder.file("fixed") + ": seq.0.fn.heads.1.F");
 }
 
 TEST_CASE("what a layer here cannot do is refused", "[pretrained]") {

@@ -63,7 +63,7 @@ TEST_CASE("masked language models are written as they were read", "[save_pretrai
     const auto loaded = load_pretrained_masked_language_model<float>(pretrained_fixture(name));
     save_pretrained(folder.path(), loaded.model, loaded.config);
     check_config(folder.path(), name);
-    check_tensors(folder.path(), name, loaded.config.position_offset, {});
+    check_tensors(folder.path(), name, loaded.config.position_offset(), {});
     const auto again = load_pretrained_masked_language_model<float>(folder.path());
     REQUIRE(parameters_of(again.model) == parameters_of(loaded.model));
     REQUIRE(again.report.ignored.empty());
@@ -77,12 +77,28 @@ TEST_CASE("classifiers are written as they were read", "[save_pretrained]") {
     const auto loaded = load_pretrained_classifier<float>(pretrained_fixture(name));
     save_pretrained(folder.path(), loaded.model, loaded.config);
     check_config(folder.path(), name);
-    check_tensors(folder.path(), name, loaded.config.position_offset, {});
+    check_tensors(folder.path(), name, loaded.config.position_offset(), {});
     const auto again = load_pretrained_classifier<float>(folder.path());
     REQUIRE(parameters_of(again.model) == parameters_of(loaded.model));
     REQUIRE(again.config.labels.size() == static_cast<std::size_t>(loaded.model.classes()));
     if (!loaded.config.labels.empty()) REQUIRE(again.config.labels == loaded.config.labels);
   }
+}
+
+TEST_CASE("a classifier's problem and padding are written, an encoder has no problem", "[save_pretrained]") {
+  auto loaded = load_pretrained_classifier<float>(pretrained_fixture("roberta_classifier"));
+  loaded.config.problem = ProblemType::multi_label_classification;
+  loaded.config.padding_id = 4;
+  const TemporaryFolder folder;
+  save_pretrained(folder.path(), loaded.model, loaded.config);
+  const auto again = load_pretrained_classifier<float>(folder.path());
+  REQUIRE(again.config.problem == ProblemType::multi_label_classification);
+  REQUIRE(again.config.padding_id == 4);
+  REQUIRE(parameters_of(again.model) == parameters_of(loaded.model));
+  REQUIRE(Checkpoint::open(folder.path()).find("roberta.embeddings.position_embeddings.weight")->shape[0] ==
+          loaded.model.encoder().config().sequence_length + 5);
+  save_pretrained(folder.path(), loaded.model.encoder(), loaded.config);
+  REQUIRE_FALSE(load_pretrained_encoder<float>(folder.path()).config.problem);
 }
 
 TEST_CASE("an encoder is written by itself, of any architecture", "[save_pretrained]") {
@@ -121,7 +137,7 @@ TEST_CASE("what transformers has not is refused by name, and nothing is written"
   EncoderConfig config{.vocabulary_size = 10, .sequence_length = 6, .layers = 1, .model_width = 4, .heads = 2};
   EncoderConfig softmax = config;
   softmax.mechanism = Mechanism::softmax_tiled;
-  const HuggingFaceConfig bert{}, roberta{.architecture = PretrainedArchitecture::roberta, .position_offset = 2};
+  const HuggingFaceConfig bert{}, roberta{.architecture = PretrainedArchitecture::roberta};
   config.projected_length = 2;
   check(Encoder<float>(config, 1), bert, "mechanism");
   const auto changed = [&](auto EncoderConfig::*field, auto value) {
@@ -129,11 +145,12 @@ TEST_CASE("what transformers has not is refused by name, and nothing is written"
     other.*field = value;
     return Encoder<float>(other, 1);
   };
+  check(Encoder<float>(softmax, 1, Part{0, 3}), bert, "model");
   check(changed(&EncoderConfig::pre_norm, true), bert, "pre_norm");
   check(changed(&EncoderConfig::positions, PositionKind::sinusoidal), bert, "positions");
-  HuggingFaceConfig offset = roberta;
-  offset.position_offset = 0;
-  check(Encoder<float>(softmax, 1), offset, "position_offset");
+  HuggingFaceConfig padding = roberta;
+  padding.padding_id = 10;
+  check(Encoder<float>(softmax, 1), padding, "pad_token_id", ErrorCode::invalid_configuration);
   EncoderConfig tanh = softmax;
   tanh.activation = Gelu::tanh;
   check(MaskedLanguageModel<float>(tanh, 1), roberta, "activation");

@@ -34,6 +34,7 @@ TEST_CASE("conjugate gradients solve what a factorisation solves", "[conjugate_g
       conjugate_gradients<double>(system.product(), system.b, x, {.iterations = 200, .tolerance = 1e-12});
   const Vector<double> expected = Matrix<double>(system.a).ldlt().solve(system.b);
   CHECK(solution.residual <= 1e-12);
+  CHECK(solution.stop == ConjugateGradientsStop::tolerance);
   // An error is at most the residual, as no eigenvalue is below 1; the factorisation's own comes on top.
   CHECK((x - expected).norm() < 1e-11 * system.b.norm());
   CHECK((system.b - system.a * x).norm() < 1e-11 * system.b.norm());
@@ -47,6 +48,7 @@ TEST_CASE("each iteration of conjugate gradients lowers the energy", "[conjugate
     const LinearSolution solution =
         conjugate_gradients<double>(system.product(), system.b, x, {.iterations = iterations, .tolerance = 0});
     CHECK(solution.iterations == iterations);
+    CHECK(solution.stop == ConjugateGradientsStop::iterations);
     CHECK(system.energy(x) < before);
     before = system.energy(x);
   }
@@ -62,7 +64,30 @@ TEST_CASE("conjugate gradients stop where nothing is left to do", "[conjugate_gr
   const LinearSolution of_zero = conjugate_gradients<double>(system.product(), Vector<double>::Zero(30), zero);
   CHECK(of_zero.iterations == 0);
   CHECK(of_zero.residual == 0);
+  CHECK(of_zero.stop == ConjugateGradientsStop::tolerance);
   CHECK(zero.isZero(0));
   Vector<double> shorter(29);
   CHECK_THROWS_AS(conjugate_gradients<double>(system.product(), system.b, shorter), Error);
+}
+
+TEST_CASE("conjugate gradients say that they cannot go on", "[conjugate_gradients]") {
+  const Vector<double> b = Vector<double>::Ones(2);
+  const auto solve = [&](const Vector<double>& diagonal, Vector<double> x) {
+    const LinearSolution solution = conjugate_gradients<double>(
+        [&](const Vector<double>& in, Vector<double>& out) { out = diagonal.cwiseProduct(in); }, b, x);
+    CHECK(x.allFinite());
+    return solution;
+  };
+  const Vector<double> start = Vector<double>::Zero(2);
+  CHECK(solve(Vector<double>::Zero(2), start).stop == ConjugateGradientsStop::no_curvature);
+  CHECK(solve(-Vector<double>::Ones(2), start).stop == ConjugateGradientsStop::no_curvature);
+  CHECK(solve(Vector<double>::Constant(2, std::nan("")), start).stop == ConjugateGradientsStop::not_finite);
+  CHECK(solve(Vector<double>::Constant(2, std::numeric_limits<double>::infinity()), Vector<double>::Ones(2)).stop ==
+        ConjugateGradientsStop::not_finite);
+  // A = −1, b = 0: x = 1 solves nothing, which is not told as a residual of 0.
+  Vector<double> x = Vector<double>::Ones(2);
+  const LinearSolution stuck = conjugate_gradients<double>(
+      [&](const Vector<double>& in, Vector<double>& out) { out = -in; }, Vector<double>::Zero(2), x);
+  CHECK(stuck.stop == ConjugateGradientsStop::no_curvature);
+  CHECK(std::isinf(stuck.residual));
 }

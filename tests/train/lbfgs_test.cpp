@@ -58,11 +58,48 @@ TEST_CASE("L-BFGS ends at a minimum, at its tolerance and at its count", "[lbfgs
   const Minimum there = minimise_lbfgs<double>(valley, x, {}, none);
   CHECK(there.iterations == 0);
   CHECK(there.evaluations == 1);
+  CHECK(there.stop == LbfgsStop::flat);
   CHECK(x == Vector<double>::Ones(2));
   x << -1.2, 1;
-  CHECK(minimise_lbfgs<double>(valley, x, {.iterations = 3, .tolerance = 0}, none).iterations == 3);
+  const Minimum counted = minimise_lbfgs<double>(valley, x, {.iterations = 3, .tolerance = 0}, none);
+  CHECK(counted.iterations == 3);
+  CHECK(counted.stop == LbfgsStop::iterations);
   x << -1.2, 1;
-  CHECK(minimise_lbfgs<double>(valley, x, {.iterations = 200, .tolerance = 1}, none).iterations == 1);
+  const Minimum coarse = minimise_lbfgs<double>(valley, x, {.iterations = 200, .tolerance = 1}, none);
+  CHECK(coarse.iterations == 1);
+  CHECK(coarse.stop == LbfgsStop::tolerance);
+}
+
+TEST_CASE("L-BFGS says that it cannot go on", "[lbfgs]") {
+  const auto none = [](Index, double) {};
+  const auto uphill = [](const Vector<double>& x, Vector<double>& gradient) {  // whose gradient is another's
+    gradient = Vector<double>::Constant(1, -1);
+    return x(0);
+  };
+  Vector<double> x = Vector<double>::Zero(1);
+  const Minimum stuck = minimise_lbfgs<double>(uphill, x, {}, none);
+  CHECK(stuck.stop == LbfgsStop::no_decrease);
+  CHECK(stuck.iterations == 0);
+  CHECK(x(0) == 0);
+  for (const bool of_value : {true, false}) {
+    const auto broken = [&](const Vector<double>& at, Vector<double>& gradient) {
+      gradient = Vector<double>::Constant(1, of_value ? 1 : std::numeric_limits<double>::infinity());
+      return of_value ? std::numeric_limits<double>::quiet_NaN() : at(0);
+    };
+    const Minimum none_found = minimise_lbfgs<double>(broken, x, {}, none);
+    CHECK(none_found.stop == LbfgsStop::not_finite);
+    CHECK(none_found.evaluations == 1);
+    CHECK(x(0) == 0);
+  }
+  // An infinite value is no lower one.
+  const auto cliff = [](const Vector<double>& at, Vector<double>& gradient) {
+    gradient = Vector<double>::Ones(1);
+    return at(0) > 0 ? at(0) : -std::numeric_limits<double>::infinity();
+  };
+  x(0) = 1;
+  const Minimum above = minimise_lbfgs<double>(cliff, x, {.tolerance = 0, .first_step = 4}, none);
+  CHECK(x(0) > 0);
+  CHECK(above.value == x(0));
 }
 
 TEST_CASE("L-BFGS steps back from where a function is none", "[lbfgs]") {

@@ -55,8 +55,20 @@ last relative_error "$folder/grown" | awk '{ exit !($1 < 1e-5) }'
 
 # As transformers has it and back again it embeds to the same bits.
 "$export" "$folder/softmax" --output "$folder/exported" | grep "a masked language model"
+grep -q '"pad_token_id": 1' "$folder/exported/config.json" # that of byte tokens
 "$convert" "$folder/exported" --mechanism softmax --output "$folder/back"
 "$embed" "$folder/back" "$folder/texts.txt" --batch 1 | cmp - "$folder/softmax.jsonl"
+
+# What a classifier's outputs are taken for goes along.
+{ printf 'sentence\tlabel\n' && sed 's/\t/ /g; s/"//g' "$folder/texts.txt" | awk '{ print $0 "\t" (NR % 2 ? "odd" : "even") }'; } \
+  >"$folder/labelled.tsv"
+for kind in single multi; do
+  "$1/finetune" "$folder/softmax" "$folder/labelled.tsv" $([ $kind = single ] || echo --multi-label) --labels odd even \
+    --steps 2 --batch 4 --output "$folder/$kind"
+  "$export" "$folder/$kind" --architecture roberta --output "$folder/${kind}_exported" | grep "a classifier"
+  grep -q "\"problem_type\": \"${kind}_label_classification\"" "$folder/${kind}_exported/config.json"
+  grep -q '"max_position_embeddings": 66' "$folder/${kind}_exported/config.json" # 64 behind the padding's id, 1
+done
 
 refuse() { # refuse <pattern> <program> <arguments>
   if "${@:2}" >"$folder/refused.txt" 2>&1; then

@@ -9,6 +9,12 @@ grep -v '^$' "$source/LICENSE" >"$folder/texts.txt"
 # value <file> <expression of json>
 value() { python3 -c 'import json, sys; json = json.load(open(sys.argv[1])); print(eval(sys.argv[2]))' "$@"; }
 check() { [ "$(value "$1" "$2")" = True ] || { echo "$1: not $2" && exit 1; }; }
+refuse() { # refuse <pattern> <program> <arguments>
+  if "${@:2}" >"$folder/refused.txt" 2>&1; then
+    echo "accepted: ${*:2}" && exit 1
+  fi
+  grep -q -- "$1" "$folder/refused.txt" || { cat "$folder/refused.txt" && exit 1; }
+}
 
 "$spectrum" "$folder/softmax" "$source/LICENSE" --break blank_line --texts 3 --ranks 1 16 \
   --output "$folder/spectrum.json" | tee "$folder/spectrum.txt"
@@ -34,18 +40,31 @@ for sharing in key_value none layerwise; do
       "$(value "$folder/advice.json" 'json["advice"]["projected_length"]')" ]
   done
 done
+# Advice on fitted E and F is to fit them, in the same way.
+"$spectrum" "$folder/softmax" "$folder/texts.txt" --texts 4 --start fitted --fit-texts 5 --fit-iterations 3 --ridge 0.01 \
+  --projected-lengths 8 --keep 0.01 --output "$folder/fitted.json"
+refuse "texts to fit to" "$convert" "$folder/softmax" --advice "$folder/fitted.json" --output "$folder/refused"
+"$convert" "$folder/softmax" "$folder/texts.txt" --advice "$folder/fitted.json" --texts 4 --output "$folder/fitted" |
+  tee "$folder/fitted.txt"
+grep -q "k by what E and F keep, started as fitted" "$folder/fitted.txt"
+grep -q "E and F are fitted to 5 texts" "$folder/fitted.txt"
+check "$folder/fitted/conversion.json" 'json["fit"]["ridge"] == 0.01 and json["fit"]["iterations"] == 3'
+check "$folder/fitted/conversion.json" 'all(fit["ended_by"] in ("iterations", "tolerance") for fit in json["fit"]["fits"])'
+check "$folder/fitted/conversion.json" 'json["advice"]["same_model"]'
+# Another model of the same shape is told, one of another shape refused.
+"$pretrain" "$source/LICENSE" --mechanism softmax --steps 1 --warmup 1 --length 64 --batch 8 --seed 5 \
+  --output "$folder/other"
+"$convert" "$folder/other" "$folder/texts.txt" --advice "$folder/fitted.json" --output "$folder/from_other" |
+  grep "computed for another model"
+sed 's/"heads":2/"heads":4/' "$folder/fitted.json" >"$folder/heads.json"
+refuse "heads.json: heads: expected 2, the model's, got 4" "$convert" "$folder/softmax" "$folder/texts.txt" \
+  --advice "$folder/heads.json" --output "$folder/refused"
 # All is kept by k = n alone.
 "$spectrum" "$folder/softmax" "$folder/texts.txt" --texts 4 --projection mean_pooling --keep 1 --output "$folder/all.json"
 check "$folder/all.json" 'json["advice"]["projected_length"] == [64, 64]'
 "$convert" "$folder/softmax" "$folder/texts.txt" --advice "$folder/all.json" --output "$folder/same"
 check "$folder/same/conversion.json" 'json["cost"]["layers"][-1]["relative_error"] < 1e-5'
 
-refuse() { # refuse <pattern> <program> <arguments>
-  if "${@:2}" >"$folder/refused.txt" 2>&1; then
-    echo "accepted: ${*:2}" && exit 1
-  fi
-  grep -q -- "$1" "$folder/refused.txt" || { cat "$folder/refused.txt" && exit 1; }
-}
 : >"$folder/empty.txt"
 echo '{"advice": {"sequence_length": 64, "projected_length": [0.5]}}' >"$folder/fraction.json"
 refuse "empty.txt: expected texts, got 0" "$spectrum" "$folder/softmax" "$folder/empty.txt" --output "$folder/refused"
@@ -61,4 +80,5 @@ refuse "the field advice" "$convert" "$folder/softmax" --advice "$folder/same/co
 refuse "projected_length: expected whole numbers" "$convert" "$folder/softmax" --advice "$folder/fraction.json" \
   --output "$folder/refused"
 refuse "excludes" "$convert" "$folder/softmax" --advice "$folder/all.json" --length 32 --output "$folder/refused"
+refuse "excludes" "$convert" "$folder/softmax" --advice "$folder/all.json" --ridge 1 --output "$folder/refused"
 [ ! -e "$folder/refused" ]

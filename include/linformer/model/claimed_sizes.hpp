@@ -8,15 +8,17 @@
 
 namespace linformer::inline LINFORMER_ABI {
 
-/// Most values of tables that a model from a file computes: sinusoidal positions and fixed projections that are stored.
-/// No tensor of a file says how large they are.
+/// Most values of tables that a model from a file computes, sinusoidal positions and fixed projections that are stored
+/// together, and of E·K, k × D, which every call keeps. No tensor of a file says how large they are: where projections
+/// are not learned, k is only claimed.
 inline constexpr Index computed_values_limit = Index{1} << 28;
 
 namespace detail {
 
 /// f(parameter, shape) for parameters of an encoder that between them have every size which its configuration claims,
 /// so that a model of it is no larger than the file in which all of these are found.
-/// @param config resolved @throws Error invalid_configuration for more than `computed_values_limit`; as f
+/// @param config resolved
+/// @throws Error invalid_configuration for more than `computed_values_limit`; size_overflow; as f
 template <class Visitor>
 void for_each_claimed_size(const EncoderConfig& config, const Visitor& f) {
   const auto claim = [&](const std::string& parameter, std::initializer_list<Index> shape) {
@@ -47,6 +49,9 @@ void for_each_claimed_size(const EncoderConfig& config, const Visitor& f) {
   for_each_distinct_projection(set, [&](Index layer, Index head, const std::string& name) {
     const Index n = set.sequence_length, k = projected_length(set, layer, head);
     require_config(k >= 1 && k <= n, "projected_length", "between 1 and sequence_length " + std::to_string(n), k);
+    const Index kept = checked_size("projected_length", {k, width});
+    require_config(kept <= computed_values_limit, "projected_length",
+                   "at most " + std::to_string(computed_values_limit) + " values of k x model_width", kept);
     const ProjectionKind kind = set.projection.kind;
     if (kind == ProjectionKind::learned) claim(name + ".weight", {k, n});
     if (kind == ProjectionKind::convolution) claim(name + ".weight", {n / k});

@@ -8,6 +8,7 @@
 #include <concepts>
 #include <cstdint>
 #include <limits>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -98,6 +99,17 @@ class FieldReader {
       expected.append(expected.empty() ? "" : ", ").append(each);
     }
     throw Error(ErrorCode::invalid_configuration, name, "one of " + expected, text);
+  }
+  /// Of a field that is null or left out nothing is taken. @param how as `take` has it beside the name
+  template <class Value, class... How>
+  void take_optional(const char* name, std::optional<Value>& value, const How&... how) {
+    const auto found = object_.find(name);
+    if (found == object_.end()) return;
+    if (found->is_null()) {
+      object_.erase(found);
+    } else {
+      take(name, how..., value.emplace());
+    }
   }
   /// @throws Error unsupported if a field is left
   void finish() const {

@@ -239,6 +239,18 @@ class Encoder {
   ProjectionSet<T> projections_;
 };
 
+namespace detail {
+
+/// @param model an encoder, or one with a head
+/// @throws Error unsupported for one that holds a part of its positions
+template <class Model>
+void require_whole(const Model& model) {
+  require(model.partial_parameters().empty(), ErrorCode::unsupported, "model",
+          "all columns of E and F and all positions", "those of one process's part");
+}
+
+}  // namespace detail
+
 /// An encoder for inference alone, made by `Encoder::frozen`.
 template <Scalar T>
 using FrozenEncoder = Encoder<T, Frozen>;

@@ -82,8 +82,7 @@ template <template <Scalar, class> class Model, Scalar T>
 void save_model(const std::string& path, const Model<T, Trainable>& model, const Execution& execution,
                 const std::map<std::string, std::string>& metadata = {}) {
   static_assert(std::endian::native == std::endian::little);
-  detail::require(model.partial_parameters().empty(), ErrorCode::unsupported, "model",
-                  "all columns of E and F and all positions", "those of one process's part");
+  detail::require_whole(model);
   SelfTest<T> test{self_test_ids(model.encoder().config()), {}};
   test.logits = self_test_logits(model, test.ids, execution);
   std::vector<SafetensorsTensor> tensors = parameter_tensors(model);

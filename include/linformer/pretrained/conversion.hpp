@@ -90,8 +90,10 @@ void start_projections(ProjectionSet<T>& projections, ProjectionStart start, std
 }
 
 /// Copies every weight but those of projections. A table of positions is repeated from its start as often as it takes.
+/// @throws Error unsupported for a model that holds a part of its positions
 template <Scalar T, class Model>
 void copy_weights(const Model& from, Model& to) {
+  require_whole(from);
   using Values = std::span<const T>;
   std::map<std::string, Values, std::less<>> sources;
   from.for_each_parameter([&](const std::string& name, Shape, Values values) { sources[name] = values; });
@@ -105,7 +107,8 @@ void copy_weights(const Model& from, Model& to) {
 }  // namespace detail
 
 // A model of softmax attention as a Linformer: weights are copied, E and F start as configured. A longer n repeats the
-// table of positions from its start. All throw Error as `converted_config` and `Encoder`.
+// table of positions from its start. All throw Error as `converted_config` and `Encoder`, and unsupported for a model
+// that holds a part of its positions.
 
 template <Scalar T>
 [[nodiscard]] Encoder<T> to_linformer(const Encoder<T>& original, const ConversionConfig& conversion) {

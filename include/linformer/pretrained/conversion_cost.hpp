@@ -9,8 +9,9 @@ namespace linformer::inline LINFORMER_ABI {
 
 /// How far the outputs of one layer, or the embeddings, of two encoders are apart.
 struct LayerDifference {
-  double cosine = 1;          ///< of the two vectors of a token, on average over tokens; 1 for two of zeros, 0 for one
-  double relative_error = 0;  ///< ‖A − B‖/‖A‖ over all tokens (Frobenius), A being the original's
+  double cosine = 1;  ///< of the two vectors of a token, on average over tokens; 1 for two of zeros, 0 for one
+  double relative_error =
+      0;  ///< ‖A − B‖/‖A‖ over all tokens (Frobenius), A being the original's; infinite where A alone is 0
 };
 
 namespace detail {
@@ -26,7 +27,7 @@ template <Scalar T>
     size += a.squaredNorm();
   }
   const auto rows = static_cast<double>(std::max(original.rows(), Index{1}));
-  return {cosines / rows, size > 0 ? std::sqrt(error / size) : 0};
+  return {cosines / rows, error > 0 ? std::sqrt(error / size) : error};
 }
 
 }  // namespace detail

@@ -28,6 +28,9 @@ struct ProjectionFit {
   double before = 0;          ///< √(Σ ‖P̄·F·V − P·V‖² / Σ ‖P·V‖²) over its texts, layers and heads
   double after = 0;           ///< the same, fitted
   Index iterations = 0;       ///< of L-BFGS
+  LbfgsStop stop = LbfgsStop::iterations;  ///< why L-BFGS ended, the last time that E moved
+  /// Why conjugate gradients ended, the last time that F was solved for, where it is apart from E.
+  ConjugateGradientsStop solver_stop = ConjugateGradientsStop::tolerance;
 };
 
 namespace detail {
@@ -67,7 +70,7 @@ Minimum fit_keys(const ProjectionObjective<T>& objective, LearnedProjection<T>& 
 
 /// Sets F to what minimises J for this E, by conjugate gradients from where it is.
 template <Scalar T>
-void fit_values(const ValueProjectionSystem<T>& system, LearnedProjection<T>& f, Index iterations) {
+LinearSolution fit_values(const ValueProjectionSystem<T>& system, LearnedProjection<T>& f, Index iterations) {
   LearnedProjection<T> at = f;
   Matrix<T> product(f.rows(), f.columns());
   const auto apply = [&](const Vector<T>& values, Vector<T>& out) {
@@ -76,8 +79,10 @@ void fit_values(const ValueProjectionSystem<T>& system, LearnedProjection<T>& f,
     out = as_vector(product);
   };
   Vector<T> values = as_vector(f.weight);
-  conjugate_gradients<T>(apply, as_vector(system.right_hand_side()), values, {.iterations = iterations});
+  const LinearSolution solution =
+      conjugate_gradients<T>(apply, as_vector(system.right_hand_side()), values, {.iterations = iterations});
   assign(f.weight, values);
+  return solution;
 }
 
 /// Fits one E and one F, which may be the same object.
@@ -89,13 +94,16 @@ ProjectionFit fit_tied_heads(const TiedHeads<T>& heads, LearnedProjection<T>& e,
   const ProjectionObjective<T> objective(heads, ridge, execution);
   ProjectionFit fit;
   fit.before = objective.relative_error(e, f);
+  require(std::isfinite(fit.before), ErrorCode::not_finite, "attention", "finite values on these texts",
+          "NaN or infinity");
   const auto move_keys = [&](Index iterations) {
-    fit_keys<T>(objective, e, f, iterations, config.tolerance,
-                [&](double value) { progress(++fit.iterations, value); });
+    fit.stop = fit_keys<T>(objective, e, f, iterations, config.tolerance, [&](double value) {
+                 progress(++fit.iterations, value);
+               }).stop;
   };
   const auto solve_values = [&] {
     const ValueProjectionSystem<T> system(heads, ridge, objective.squares(), e, execution);
-    fit_values<T>(system, f, config.solver_iterations);
+    fit.solver_stop = fit_values<T>(system, f, config.solver_iterations).stop;
   };
   if (tied) {
     move_keys(config.iterations);
@@ -138,7 +146,8 @@ template <Scalar T>
 /// @param texts at least one token; columns of E beyond the longest text stay as they are
 /// @param progress called as progress(FitProgress) after each iteration of L-BFGS
 /// @return a fit for each pair of E and F, in the order of layers and heads
-/// @throws Error unsupported for projections that are not learned; shape_mismatch; as `Encoder::forward`
+/// @throws Error unsupported for projections that are not learned; shape_mismatch; not_finite where attention is, with
+///   the layers below fitted; as `Encoder::forward`
 template <Scalar T, class Progress>
 std::vector<ProjectionFit> fit_projections(const Encoder<T>& original, Encoder<T>& linformer, const TokenBatch& texts,
                                            const FitConfig& config, const Execution& execution,
@@ -151,6 +160,8 @@ std::vector<ProjectionFit> fit_projections(const Encoder<T>& original, Encoder<T
                          std::to_string(original.config().heads) + ", the original's", shape.heads);
   detail::require(shape.mechanism == Mechanism::linformer && original.config().mechanism != Mechanism::linformer,
                   ErrorCode::unsupported, "encoder", "softmax attention and a Linformer made of it", "others");
+  detail::require_whole(original);
+  detail::require_whole(linformer);
   detail::require_config(config.rounds >= 1, "rounds", "at least 1", config.rounds);
   texts.require_valid(shape.vocabulary_size, shape.sequence_length, shape.token_types);
   detail::require(texts.layout.rows() > 0, ErrorCode::shape_mismatch, "texts", "at least one token", "none");

@@ -76,7 +76,8 @@ void grow_projections(const ProjectionSet<T>& from, ProjectionSet<T>& to, Growth
 }
 
 // A Linformer for longer texts: E and F grow as configured, a table of positions is repeated from its start, all other
-// weights are copied. Pooling has no weights: its windows become longer. All throw Error as `grown_config`.
+// weights are copied. Pooling has no weights: its windows become longer. All throw Error as `grown_config`, and
+// unsupported for a model that holds a part of its positions.
 
 template <Scalar T>
 [[nodiscard]] Encoder<T> grow(const Encoder<T>& encoder, const GrowthConfig& growth) {

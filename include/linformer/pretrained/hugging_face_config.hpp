@@ -13,12 +13,27 @@ namespace linformer::inline LINFORMER_ABI {
 /// Encoders of Hugging Face's that can be read.
 enum class PretrainedArchitecture { bert, roberta, xlm_roberta };
 
+/// What the outputs of a classifier's head are taken for: logits of classes of which one is right, of labels that each
+/// may be right, or numbers. transformers chooses the loss by it.
+enum class ProblemType { regression, single_label_classification, multi_label_classification };
+
 /// What a `config.json` of Hugging Face's says.
 struct HuggingFaceConfig {
   PretrainedArchitecture architecture = PretrainedArchitecture::bert;
   EncoderConfig encoder{};            ///< with Mechanism::softmax_tiled
-  Index position_offset = 0;          ///< rows at the start of the table of positions that no token reads: RoBERTa's
+  std::optional<Index> padding_id{};  ///< of the padding token; nothing: the architecture's, 0 of BERT and 1 of RoBERTa
   std::vector<std::string> labels{};  ///< of classes, in their order, or none
+  std::optional<ProblemType> problem{};  ///< of a classifier, where it is said
+
+  /// The padding token's id. Layers never see one, as a padded token does not exist.
+  [[nodiscard]] Index padding() const {
+    return padding_id.value_or(architecture == PretrainedArchitecture::bert ? 0 : 1);
+  }
+  /// Rows at the start of the table of positions that no token reads: RoBERTa's, whose first token has the position
+  /// after its padding's.
+  [[nodiscard]] Index position_offset() const {
+    return architecture == PretrainedArchitecture::bert ? 0 : padding() + 1;
+  }
 };
 
 namespace detail {
@@ -27,6 +42,10 @@ inline constexpr EnumNames<PretrainedArchitecture, 3> architecture_names{
     {{"bert", PretrainedArchitecture::bert},
      {"roberta", PretrainedArchitecture::roberta},
      {"xlm-roberta", PretrainedArchitecture::xlm_roberta}}};
+inline constexpr EnumNames<ProblemType, 3> problem_names{
+    {{"regression", ProblemType::regression},
+     {"single_label_classification", ProblemType::single_label_classification},
+     {"multi_label_classification", ProblemType::multi_label_classification}}};
 inline constexpr EnumNames<Gelu, 3> hugging_face_activations{
     {{"gelu", Gelu::exact}, {"gelu_new", Gelu::tanh}, {"gelu_pytorch_tanh", Gelu::tanh}}};
 
@@ -68,7 +87,6 @@ inline constexpr std::array harmless_fields{"_attn_implementation_autoset",
                                             "pooler_num_fc_layers",
                                             "pooler_size_per_head",
                                             "pooler_type",
-                                            "problem_type",
                                             "repetition_penalty",
                                             "return_dict",
                                             "sep_token_id",
@@ -111,6 +129,13 @@ inline constexpr std::array<std::pair<const char*, const char*>, 8> fixed_fields
   return labels;
 }
 
+/// @throws Error invalid_configuration for a padding token beyond the vocabulary
+inline void require_padding(const HuggingFaceConfig& config) {
+  const Index words = config.encoder.vocabulary_size;
+  require_config(!config.padding_id || (*config.padding_id >= 0 && *config.padding_id < words), "pad_token_id",
+                 "an id below vocab_size, " + std::to_string(words), config.padding());
+}
+
 [[nodiscard]] inline HuggingFaceConfig hugging_face_config(FieldReader reader) {
   HuggingFaceConfig result;
   EncoderConfig& encoder = result.encoder;
@@ -122,7 +147,7 @@ inline constexpr std::array<std::pair<const char*, const char*>, 8> fixed_fields
   reader.take("num_hidden_layers", encoder.layers);
   reader.take("num_attention_heads", encoder.heads);
   reader.take("intermediate_size", encoder.feed_forward_width);
-  Index positions = 0, padding_id = bert ? 0 : 1;
+  Index positions = 0;
   reader.take("max_position_embeddings", positions);
   const auto take = [&](const char* name, auto& value) {  // what has a default there, the one given
     if (reader.has(name)) reader.take(name, value);
@@ -134,25 +159,27 @@ inline constexpr std::array<std::pair<const char*, const char*>, 8> fixed_fields
   take("hidden_dropout_prob", encoder.dropout);
   take("attention_probs_dropout_prob", encoder.attention_dropout);
   if (bert) {  // its padding has no say in positions, and may be null
-    nlohmann::json ignored;
-    take("pad_token_id", ignored);
-  } else {
-    take("pad_token_id", padding_id);
-    require_config(positions > padding_id && positions - padding_id > 1, "max_position_embeddings",
-                   "more than pad_token_id + 1, " + std::to_string(padding_id) + " + 1, that no token has", positions);
-    result.position_offset = padding_id + 1;
+    reader.take_optional("pad_token_id", result.padding_id);
+  } else if (reader.has("pad_token_id")) {
+    reader.take("pad_token_id", result.padding_id.emplace());
   }
-  encoder.sequence_length = positions - result.position_offset;
+  require_padding(result);
+  require_config(bert || positions > result.position_offset(), "max_position_embeddings",
+                 "more than pad_token_id + 1, " + std::to_string(result.padding()) + " + 1, that no token has",
+                 positions);
+  encoder.sequence_length = positions - result.position_offset();
   if (reader.has("hidden_act")) reader.take("hidden_act", hugging_face_activations, encoder.activation);
   nlohmann::json head_dropout;
   take("classifier_dropout", head_dropout);
   require(head_dropout.is_null() || head_dropout == encoder.dropout, ErrorCode::unsupported, "classifier_dropout",
           "that of hidden_dropout_prob, or null", shown(head_dropout));
   result.labels = class_labels(reader);
+  reader.take_optional("problem_type", result.problem, problem_names);
   for (const auto& [name, json] : fixed_fields) {
-    nlohmann::json value = nlohmann::json::parse(json);
+    const nlohmann::json expected = parse_json(json, name);
+    nlohmann::json value = expected;
     take(name, value);
-    require(value == nlohmann::json::parse(json), ErrorCode::unsupported, name, json, shown(value));
+    require(value == expected, ErrorCode::unsupported, name, json, shown(value));
   }
   for (const char* name : harmless_fields) {
     nlohmann::json ignored;
@@ -168,7 +195,8 @@ inline constexpr std::array<std::pair<const char*, const char*>, 8> fixed_fields
 
 /// As transformers has it, but for `architectures`. A model without token types gets one, whose vector is to be zero.
 /// @param config with a resolved encoder
-/// @throws Error unsupported, naming the field, for an encoder that transformers has not
+/// @throws Error unsupported, naming the field, for an encoder that transformers has not; invalid_configuration for a
+///   padding token beyond its vocabulary
 [[nodiscard]] inline nlohmann::ordered_json to_json(const HuggingFaceConfig& config) {
   const EncoderConfig& encoder = config.encoder;
   const auto require = [](bool holds, const char* field, const char* expected, const std::string& actual) {
@@ -179,18 +207,16 @@ inline constexpr std::array<std::pair<const char*, const char*>, 8> fixed_fields
   require(encoder.positions == PositionKind::learned, "positions", "learned ones, as transformers has them",
           detail::name_in(detail::position_names, encoder.positions));
   require(!encoder.pre_norm, "pre_norm", "layer norm after each sublayer, as transformers has it", "before");
-  const bool bert = config.architecture == PretrainedArchitecture::bert;
-  require(bert ? config.position_offset == 0 : config.position_offset > 0, "position_offset",
-          "0 rows of positions for BERT, at least 1 for RoBERTa", std::to_string(config.position_offset));
+  detail::require_padding(config);
   nlohmann::ordered_json json = {{"model_type", detail::name_in(detail::architecture_names, config.architecture)},
                                  {"vocab_size", encoder.vocabulary_size},
                                  {"hidden_size", encoder.model_width},
                                  {"num_hidden_layers", encoder.layers},
                                  {"num_attention_heads", encoder.heads},
                                  {"intermediate_size", encoder.feed_forward_width},
-                                 {"max_position_embeddings", encoder.sequence_length + config.position_offset},
+                                 {"max_position_embeddings", encoder.sequence_length + config.position_offset()},
                                  {"type_vocab_size", std::max(encoder.token_types, Index{1})},
-                                 {"pad_token_id", bert ? 0 : config.position_offset - 1},
+                                 {"pad_token_id", config.padding()},
                                  {"hidden_act", detail::name_in(detail::hugging_face_activations, encoder.activation)},
                                  {"layer_norm_eps", encoder.layer_norm_epsilon},
                                  {"hidden_dropout_prob", encoder.dropout},
@@ -199,14 +225,15 @@ inline constexpr std::array<std::pair<const char*, const char*>, 8> fixed_fields
     json["id2label"][std::to_string(i)] = config.labels[i];
     json["label2id"][config.labels[i]] = i;
   }
+  if (config.problem) json["problem_type"] = detail::name_in(detail::problem_names, *config.problem);
   return json;
 }
 
 /// Reads a `config.json` of Hugging Face's transformers, of BERT, RoBERTa or XLM-RoBERTa. Sizes must be there; other
 /// fields that are left out have the values that transformers gives them.
 /// @throws Error naming file and field: as `read_json`; invalid_configuration for a field that is missing, of another
-/// type or out of range; unsupported for a field, or
-///     a value of one, that the encoder has not
+/// type or out of range; unsupported for a field, or a value of one, that the
+/// encoder has not
 [[nodiscard]] inline HuggingFaceConfig read_hugging_face_config(const std::filesystem::path& path) {
   const nlohmann::json json = read_json(path);
   return detail::within(path.string(), [&] { return detail::hugging_face_config(detail::FieldReader(json)); });

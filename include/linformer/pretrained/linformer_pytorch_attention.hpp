@@ -9,28 +9,32 @@ namespace linformer::inline LINFORMER_ABI {
 
 namespace detail {
 
-/// A head's E or F of linformer-pytorch, with its bias.
+/// A head's E or F of linformer-pytorch.
 template <Scalar T>
-struct BiasedProjection {
+struct LinformerPytorchProjection {
   Matrix<T> weight;  ///< k × n
-  Vector<T> bias;    ///< k
+  Vector<T> bias;    ///< k, or empty
 
-  [[nodiscard]] bool operator==(const BiasedProjection&) const = default;
+  [[nodiscard]] bool operator==(const LinformerPytorchProjection&) const = default;
 };
 
+/// @param learnable whether it is a linear map with a bias, and not a matrix that is stored n × k
 template <Scalar T>
-[[nodiscard]] BiasedProjection<T> read_linformer_pytorch_projection(LayerReader& reader, const std::string& name,
-                                                                    Index projected, Index tokens) {
+[[nodiscard]] LinformerPytorchProjection<T> read_linformer_pytorch_projection(LayerReader& reader,
+                                                                              const std::string& name, bool learnable,
+                                                                              Index projected, Index tokens) {
+  if (!learnable) return {reader.template matrix<T>(name, tokens, projected).transpose(), {}};
   return {reader.template matrix<T>(name + ".weight", projected, tokens),
           reader.template vector<T>(name + ".bias", projected)};
 }
 
 }  // namespace detail
 
-/// An `MHAttention` of tatp22's Python package `linformer-pytorch` (0.19.3) with learnable projections, whose
-/// parameters `safetensors.torch.save_model` wrote. E and F have a bias there, as r here. Of the four ways to share
-/// projections, layerwise is key-value sharing of each layer. The file does not say whether a model had full or causal
-/// attention.
+/// An `MHAttention` of tatp22's Python package `linformer-pytorch` (0.19.3), whose parameters
+/// `safetensors.torch.save_model` wrote. Learnable E and F have a bias there, as r here. Those of method `no_params`
+/// are no parameters there, and have to be written beside them as they are, n × k: `heads.0.E`, `heads.0.F`, …. Of the
+/// four ways to share projections, layerwise is key-value sharing of each layer. The file does not say whether a model
+/// had full or causal attention.
 /// @param prefix of its parameters, as `seq.0.fn.`
 /// @param masking of the model: causal cannot be had, and is refused
 /// @throws SafetensorsFailure naming file and tensor; Error unsupported for projections by convolution, which mix the
@@ -46,14 +50,22 @@ template <Scalar T>
                 "a learnable projection, as the convolution of linformer-pytorch mixes the features of a head",
                 detail::shape_text(e->shape));
   }
-  const auto [projected, tokens] = reader.matrix_shape(first);
+  const std::string fixed = "heads.0.E";  // of no_params
+  const bool learnable = reader.has(first);
+  if (!learnable && !reader.has(fixed)) {
+    throw SafetensorsFailure(SafetensorsError::missing_tensor, file.name(), prefix + first,
+                             "a learnable projection, or the matrix " + prefix + fixed + ", exported for no_params",
+                             "neither");
+  }
+  const auto [rows_stored, columns_stored] = reader.matrix_shape(learnable ? first : fixed);
+  const Index projected = learnable ? rows_stored : columns_stored, tokens = learnable ? columns_stored : rows_stored;
   const auto [head_width, model_width] = reader.matrix_shape("to_q.0.weight");
   const Index heads = std::max(reader.matrix_shape("w_o.weight").second / head_width, Index{1});
-  std::vector<detail::BiasedProjection<T>> e, f;
+  std::vector<detail::LinformerPytorchProjection<T>> e, f;
   for (Index i = 0; i < heads; ++i) {
     const std::string head = "heads." + std::to_string(i);
-    e.push_back(detail::read_linformer_pytorch_projection<T>(reader, head + ".E", projected, tokens));
-    f.push_back(detail::read_linformer_pytorch_projection<T>(reader, head + ".F", projected, tokens));
+    e.push_back(detail::read_linformer_pytorch_projection<T>(reader, head + ".E", learnable, projected, tokens));
+    f.push_back(detail::read_linformer_pytorch_projection<T>(reader, head + ".F", learnable, projected, tokens));
   }
   const auto all_equal = [](const auto& all) {
     return std::all_of(all.begin(), all.end(), [&](const auto& each) { return each == all.front(); });
@@ -65,7 +77,7 @@ template <Scalar T>
                                    .heads = heads,
                                    .projected_length = projected,
                                    .sharing = sharing,
-                                   .projection = {.bias = true},
+                                   .projection = {.bias = learnable},
                                    .head_width = head_width,
                                    .query_key_value_bias = false,
                                    .masking = masking},
@@ -80,7 +92,7 @@ template <Scalar T>
     for (const Side side : {Side::key, Side::value}) {
       const auto& its = (side == Side::key ? e : f)[static_cast<std::size_t>(i)];
       detail::set_projection<T>(attention, i, side, its.weight);
-      attention.projections().projection(0, i, side).bias() = its.bias;
+      if (learnable) attention.projections().projection(0, i, side).bias() = its.bias;
     }
   }
   weights.output.weight = reader.template matrix<T>("w_o.weight", model_width, heads * head_width);

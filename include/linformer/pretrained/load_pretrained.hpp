@@ -28,7 +28,7 @@ inline void require_shape_of(const Checkpoint& checkpoint, const CheckpointKeys&
 inline void require_sizes(const Checkpoint& checkpoint, const CheckpointKeys& keys, const HuggingFaceConfig& config) {
   for_each_claimed_size(config.encoder, [&](const std::string& parameter, Shape shape) {
     const bool positions = parameter == "embeddings.position_embeddings.weight";
-    require_shape_of(checkpoint, keys, parameter, shape, positions ? config.position_offset : 0);
+    require_shape_of(checkpoint, keys, parameter, shape, positions ? config.position_offset() : 0);
   });
 }
 
@@ -40,7 +40,7 @@ template <class Make>
   const CheckpointKeys keys(checkpoint, config.architecture, head);
   require_sizes(checkpoint, keys, config);
   auto model = make(config, checkpoint, keys);
-  ImportReport report = import_parameters(checkpoint, keys, config.position_offset, model);
+  ImportReport report = import_parameters(checkpoint, keys, config.position_offset(), model);
   return Pretrained<decltype(model)>{std::move(model), std::move(config), std::move(report)};
 }
 
@@ -77,7 +77,8 @@ template <Scalar T>
 }
 
 /// The encoder and the head of `BertForSequenceClassification` and its like, BERT's pooler being its dense layer. In
-/// training a dropout more than theirs comes before BERT's pooler.
+/// training a dropout more than theirs comes before BERT's pooler. What its outputs are taken for is in
+/// `config.problem`: the forward is the same.
 template <Scalar T>
 [[nodiscard]] Pretrained<SequenceClassifier<T>> load_pretrained_classifier(const std::filesystem::path& folder) {
   return detail::load_pretrained(

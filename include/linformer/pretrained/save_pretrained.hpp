@@ -51,10 +51,17 @@ class HuggingFaceTensors {
   std::deque<Matrix<T>> tables_;  // stay in place, as tensors view them
 };
 
+/// Of a model that is no classifier.
+inline void clear_classes(HuggingFaceConfig& config) {
+  config.labels.clear();
+  config.problem.reset();
+}
+
 /// @param model with `for_each_parameter`; @param config with the model's `encoder`
 template <Scalar T, class Model>
 void save_pretrained(const std::filesystem::path& folder, const Model& model, const HuggingFaceConfig& config,
                      PretrainedHead head) {
+  require_whole(model);
   nlohmann::ordered_json json = to_json(config);
   const char* const architecture = config.architecture == PretrainedArchitecture::bert      ? "Bert"
                                    : config.architecture == PretrainedArchitecture::roberta ? "Roberta"
@@ -63,7 +70,7 @@ void save_pretrained(const std::filesystem::path& folder, const Model& model, co
                            : head == PretrainedHead::masked_language_model ? "ForMaskedLM"
                                                                            : "ForSequenceClassification";
   json["architectures"] = {std::string(architecture) + part};
-  HuggingFaceTensors<T> tensors(CheckpointKeys(config.architecture, head), config.position_offset);
+  HuggingFaceTensors<T> tensors(CheckpointKeys(config.architecture, head), config.position_offset());
   model.for_each_parameter(
       [&](const std::string& name, Shape shape, std::span<const T> values) { tensors.add(name, shape, values); });
   if (config.encoder.token_types == 0) tensors.add_type(config.encoder.model_width);
@@ -76,17 +83,17 @@ void save_pretrained(const std::filesystem::path& folder, const Model& model, co
 
 // Models of softmax attention as `config.json` and `model.safetensors` of Hugging Face's transformers, which
 // `from_pretrained` of its classes reads, as does `load_pretrained_…`. Every value is written as it is. How the
-// architecture calls its tensors, `like.architecture`, is the caller's choice, as are the rows of positions that no
-// token reads, `like.position_offset`, RoBERTa's 2 or BERT's 0: the configuration of a `Pretrained` model fits. A
+// architecture calls its tensors, `like.architecture`, is the caller's choice, as is the tokenizer's padding,
+// `like.padding_id`, on which RoBERTa's positions depend: the configuration of a `Pretrained` model fits. A
 // folder is made; the tokenizer's files are to be copied. All throw Error file_access, and unsupported, naming the
 // field, for what transformers' models have not: Linformer attention, layer norm before each sublayer, positions that
-// are not learned.
+// are not learned; and for a model that holds a part of its positions.
 
 /// The encoder alone. BERT's class has a pooler besides, which transformers then draws at random.
 template <Scalar T>
 void save_pretrained(const std::filesystem::path& folder, const Encoder<T>& encoder, HuggingFaceConfig like) {
   like.encoder = encoder.config();
-  like.labels.clear();
+  detail::clear_classes(like);
   detail::save_pretrained<T>(folder, encoder, like, detail::PretrainedHead::none);
 }
 
@@ -94,14 +101,15 @@ void save_pretrained(const std::filesystem::path& folder, const Encoder<T>& enco
 template <Scalar T>
 void save_pretrained(const std::filesystem::path& folder, const MaskedLanguageModel<T>& model, HuggingFaceConfig like) {
   like.encoder = model.encoder().config();
-  like.labels.clear();
+  detail::clear_classes(like);
   detail::require(like.architecture == PretrainedArchitecture::bert || like.encoder.activation == Gelu::exact,
                   ErrorCode::unsupported, "activation", "exact GELU, as RoBERTa's masked-language-model head has it",
                   "tanh");
   detail::save_pretrained<T>(folder, model, like, detail::PretrainedHead::masked_language_model);
 }
 
-/// @param like with the names of all classes, or none, which are then called LABEL_0, LABEL_1, … as transformers does
+/// @param like with the names of all classes, or none, which are then called LABEL_0, LABEL_1, … as transformers does;
+///   what the classes are, `like.problem`, transformers asks when it trains the model further
 /// @throws Error unsupported, besides, for the pooling by mean; shape_mismatch for another number of names
 template <Scalar T>
 void save_pretrained(const std::filesystem::path& folder, const SequenceClassifier<T>& model, HuggingFaceConfig like) {

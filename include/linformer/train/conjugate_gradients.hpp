@@ -12,10 +12,20 @@ struct ConjugateGradientsConfig {
   double tolerance = 1e-4;  ///< of ‖b − A·x‖/‖b‖
 };
 
+/// Why conjugate gradients stopped.
+enum class ConjugateGradientsStop {
+  iterations,    ///< `ConjugateGradientsConfig::iterations` were taken
+  tolerance,     ///< the residual is small enough
+  no_curvature,  ///< dᵀ·A·d ≤ 0 for a direction d: A is not positive definite, or nothing is left to find within
+                 ///< rounding
+  not_finite,    ///< a product or b is NaN or infinite
+};
+
 /// What they came to.
 struct LinearSolution {
   Index iterations = 0;
-  double residual = 0;  ///< ‖b − A·x‖/‖b‖, as the iteration keeps it
+  ConjugateGradientsStop stop = ConjugateGradientsStop::iterations;
+  double residual = 0;  ///< ‖b − A·x‖/‖b‖, as the iteration keeps it; 0 where both are
 };
 
 namespace detail {
@@ -42,20 +52,28 @@ LinearSolution conjugate_gradients(const Product& apply, const Vector<T>& b, Vec
   const double size = std::sqrt(detail::inner_product<T>(b, b));
   double squares = detail::inner_product<T>(residual, residual);
   LinearSolution result;
-  while (result.iterations < config.iterations && std::sqrt(squares) > config.tolerance * size) {
+  const auto stopped = [&](ConjugateGradientsStop stop) {
+    result.stop = stop;
+    result.residual = squares > 0 ? std::sqrt(squares) / size : squares;
+    return result;
+  };
+  if (!std::isfinite(size) || !std::isfinite(squares)) return stopped(ConjugateGradientsStop::not_finite);
+  while (std::sqrt(squares) > config.tolerance * size) {
+    if (result.iterations == config.iterations) return stopped(ConjugateGradientsStop::iterations);
     apply(direction, product);
     const double curvature = detail::inner_product<T>(direction, product);
-    if (!(curvature > 0)) break;  // within rounding there is nothing left to find
     const T step = static_cast<T>(squares / curvature);
+    if (!std::isfinite(curvature)) return stopped(ConjugateGradientsStop::not_finite);
+    if (!(curvature > 0) || !std::isfinite(step)) return stopped(ConjugateGradientsStop::no_curvature);
     x += step * direction;
     residual -= step * product;
     const double before = squares;
     squares = detail::inner_product<T>(residual, residual);
     direction = residual + static_cast<T>(squares / before) * direction;
     ++result.iterations;
+    if (!std::isfinite(squares)) return stopped(ConjugateGradientsStop::not_finite);
   }
-  result.residual = size > 0 ? std::sqrt(squares) / size : 0;
-  return result;
+  return stopped(ConjugateGradientsStop::tolerance);
 }
 
 }  // namespace linformer::inline LINFORMER_ABI

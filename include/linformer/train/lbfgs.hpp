@@ -16,11 +16,22 @@ struct LbfgsConfig {
   double first_step = 1;    ///< length of the step that is tried where no curvature is known yet
 };
 
+/// Why L-BFGS stopped.
+enum class LbfgsStop {
+  iterations,   ///< `LbfgsConfig::iterations` were taken
+  tolerance,    ///< the last one lowered the value by no more than `LbfgsConfig::tolerance`
+  flat,         ///< the gradient is zero
+  no_decrease,  ///< no step that was tried lowered the value: none is left to find within rounding, or the gradient is
+                ///< not the function's
+  not_finite,   ///< value or gradient are NaN or infinite where it stands
+};
+
 /// What it came to.
 struct Minimum {
   double value = 0;
   Index iterations = 0;   ///< steps taken
   Index evaluations = 0;  ///< calls of the function
+  LbfgsStop stop = LbfgsStop::iterations;
 };
 
 namespace detail {
@@ -70,7 +81,7 @@ class CurvatureHistory {
 }  // namespace detail
 
 /// Minimises a smooth function by L-BFGS (Liu and Nocedal 1989) with steps that are halved until they lower it enough
-/// (Armijo): the value never rises. Memory is 2·history + 5 vectors.
+/// (Armijo) and end where value and gradient are finite: the value never rises. Memory is 2·history + 5 vectors.
 /// @param function called as function(x, gradient): writes the gradient and returns the value
 /// @param x where to start; on return the lowest point found
 /// @param progress called as progress(iteration, value) after each step
@@ -81,6 +92,11 @@ Minimum minimise_lbfgs(const Function& function, Vector<T>& x, const LbfgsConfig
   detail::CurvatureHistory<T> history(config.history);
   Vector<T> gradient(x.size()), next(x.size()), next_gradient(x.size());
   Minimum result{function(x, gradient), 0, 1};
+  const auto stopped = [&](LbfgsStop stop) {
+    result.stop = stop;
+    return result;
+  };
+  if (!std::isfinite(result.value) || !gradient.allFinite()) return stopped(LbfgsStop::not_finite);
   while (result.iterations < config.iterations) {
     Vector<T> direction = history.direction(gradient);
     double slope = detail::inner_product<T>(gradient, direction);
@@ -89,7 +105,7 @@ Minimum minimise_lbfgs(const Function& function, Vector<T>& x, const LbfgsConfig
       direction = -gradient;
       slope = -detail::inner_product<T>(gradient, gradient);
     }
-    if (!(slope < 0)) break;
+    if (!(slope < 0)) return stopped(LbfgsStop::flat);
     double step = history.empty() ? config.first_step / std::sqrt(detail::inner_product<T>(direction, direction)) : 1;
     double value = 0;
     bool lower = false;
@@ -97,18 +113,18 @@ Minimum minimise_lbfgs(const Function& function, Vector<T>& x, const LbfgsConfig
       next = x + static_cast<T>(step) * direction;
       value = function(next, next_gradient);
       ++result.evaluations;
-      lower = value <= result.value + enough * step * slope;
+      lower = std::isfinite(value) && value <= result.value + enough * step * slope && next_gradient.allFinite();
     }
-    if (!lower) break;
+    if (!lower) return stopped(LbfgsStop::no_decrease);
     history.add(next - x, next_gradient - gradient);
     const double before = result.value;
     x.swap(next);
     gradient.swap(next_gradient);
     result.value = value;
     progress(++result.iterations, value);
-    if (before - value <= config.tolerance * std::abs(before)) break;
+    if (before - value <= config.tolerance * std::abs(before)) return stopped(LbfgsStop::tolerance);
   }
-  return result;
+  return stopped(LbfgsStop::iterations);
 }
 
 }  // namespace linformer::inline LINFORMER_ABI
