@@ -34,6 +34,13 @@ for sharing in key_value none layerwise; do
       "$(value "$folder/advice.json" 'json["advice"]["projected_length"]')" ]
   done
 done
+# The table's last column: k = n keeps all but rounding, and is the only one that was tried, or was not.
+k_of_layers() { # k_of_layers <projected length tried>
+  "$spectrum" "$folder/softmax" "$folder/texts.txt" --texts 1 --projection mean_pooling --projected-lengths "$1" \
+    --keep 0.9999 --output "$folder/tried.json" | sed -n 's/^ *[01]  *[0-9]*  *[0-9]*  *//p' | paste -s -d ,
+}
+[ "$(k_of_layers 64)" = 64,64 ]
+[ "$(k_of_layers 1)" = "none tried,none tried" ]
 # All is kept by k = n alone.
 "$spectrum" "$folder/softmax" "$folder/texts.txt" --texts 4 --projection mean_pooling --keep 1 --output "$folder/all.json"
 check "$folder/all.json" 'json["advice"]["projected_length"] == [64, 64]'
