@@ -151,7 +151,7 @@ std::optional<Json> train(const Cell& cell, const AnyTokenizer& tokenizer, const
   add_curve(cell.folder + "/log.jsonl", result);
   result["settings"] = cell.settings;
   write_file(cell.result_path(), result.dump(2) + "\n");
-  std::filesystem::remove(training_state_path(cell.folder));
+  if (!result.contains("error")) std::filesystem::remove(training_state_path(cell.folder));  // an error tells of it
   return result;
 }
 

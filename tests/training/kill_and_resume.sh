@@ -57,6 +57,17 @@ if "$pretrain" "$source/LICENSE" "$source/CONTRIBUTING.md" --steps 61 --length 6
 fi
 grep -q "settings" "$folder/refused.txt"
 
+# A log that cannot grow ends the run.
+if (
+  trap '' XFSZ
+  ulimit -f 8
+  exec "$pretrain" "$source/LICENSE" --steps 300 --length 16 --projected-length 4 --layers 1 --width 8 --heads 1 --batch 1 \
+    --warmup 1 --save-every 1000 --threads 1 --output "$folder/full"
+) >"$folder/full.txt" 2>&1; then
+  echo "a log on a full disk went unnoticed" && exit 1
+fi
+grep -q "log.jsonl: expected to write all of it, got File too large" "$folder/full.txt"
+
 # Early stopping: the labels say nothing about the texts, so that the validation loss soon only rises.
 awk 'BEGIN {
   print "sentence\tlabel"
