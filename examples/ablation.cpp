@@ -3,11 +3,14 @@
 #include "support/model_folder.hpp"
 #include "support/pretraining.hpp"
 
+#include <limits>
 #include <map>
+#include <sstream>
 
 namespace {
 
 using namespace linformer;
+using Json = nlohmann::ordered_json;
 
 struct Options {
   std::string table, validation, output = "ablation";
@@ -19,22 +22,22 @@ struct Options {
 struct Cell {
   std::string name, folder;
   PretrainingOptions options;
-  nlohmann::ordered_json settings;  ///< all fields, and the data
+  Json settings;  ///< all fields, and the data
 
   [[nodiscard]] std::string result_path() const { return folder + "/cell.json"; }
 };
 
 /// The table's object of that name. @throws Error malformed_input
-nlohmann::ordered_json member(const nlohmann::ordered_json& table, const std::string& path, const char* name) {
+Json member(const Json& table, const std::string& path, const char* name) {
   const bool there = table.is_object() && table.contains(name) && !table[name].empty();
   detail::require(there, ErrorCode::malformed_input, path, std::string("a member '") + name + "'", "none");
   return table[name];
 }
 
 /// The options that common fields and a configuration's make up. @throws Error for a field that is none, or its value
-PretrainingOptions options_of(const nlohmann::ordered_json& common, const nlohmann::ordered_json& configuration) {
+PretrainingOptions options_of(const Json& common, const Json& configuration) {
   PretrainingOptions options;
-  nlohmann::ordered_json fields;
+  Json fields;
   options.for_each_field([&](const char* name, const auto& value) { fields[name] = value; });
   for (const auto& part : {common, configuration}) {
     detail::require(part.is_object(), ErrorCode::malformed_input, "configuration", "an object", part.type_name());
@@ -55,11 +58,10 @@ PretrainingOptions options_of(const nlohmann::ordered_json& common, const nlohma
 
 /// All cells of a table. Every one is checked before the first is trained.
 std::vector<Cell> read_cells(const Options& options, Index vocabulary) {
-  const auto table = nlohmann::ordered_json::parse(read_file(options.table), nullptr, /*allow_exceptions=*/false);
-  detail::require(!table.is_discarded(), ErrorCode::malformed_input, options.table, "JSON", "other text");
+  const auto table = read_json<Json>(options.table);
   const auto configurations = member(table, options.table, "configurations");
   const auto seeds = member(table, options.table, "seeds");
-  const auto common = table.contains("common") ? table["common"] : nlohmann::ordered_json::object();
+  const auto common = table.contains("common") ? table["common"] : Json::object();
   for (const auto& [name, value] : table.items()) {
     const bool known = name == "common" || name == "configurations" || name == "seeds";
     detail::require(known, ErrorCode::malformed_input, options.table, "common, configurations and seeds", name);
@@ -93,9 +95,9 @@ std::vector<Cell> read_cells(const Options& options, Index vocabulary) {
 }
 
 /// What a finished cell has told, if it has. @throws Error invalid_configuration if it was another
-std::optional<nlohmann::ordered_json> finished(const Cell& cell) {
+std::optional<Json> finished(const Cell& cell) {
   if (!std::filesystem::exists(cell.result_path())) return std::nullopt;
-  const auto result = nlohmann::ordered_json::parse(read_file(cell.result_path()), nullptr, /*allow_exceptions=*/false);
+  auto result = read_json<Json>(cell.result_path());
   const bool known = result.is_object() && result.contains("settings");
   detail::require(known, ErrorCode::malformed_input, cell.result_path(), "the result of a cell", "something else");
   detail::require(result["settings"] == cell.settings, ErrorCode::invalid_configuration,
@@ -105,11 +107,12 @@ std::optional<nlohmann::ordered_json> finished(const Cell& cell) {
 }
 
 /// The evaluations of a cell's log, and its rate.
-void add_curve(const std::string& log, nlohmann::ordered_json& result) {
-  std::ifstream in(log);
-  auto curve = nlohmann::ordered_json::array();
-  for (std::string line; std::getline(in, line);) {
-    const auto entry = nlohmann::ordered_json::parse(line);
+void add_curve(const std::string& log, Json& result) {
+  std::istringstream lines(read_file(log));
+  auto curve = Json::array();
+  Index number = 0;
+  for (std::string line; std::getline(lines, line);) {
+    auto entry = parse_json<Json>(line, log + ":" + std::to_string(++number));
     result["tokens_per_second"] = entry["tokens_per_second"];
     if (!entry.contains("validation_loss")) continue;
     curve.push_back({{"step", entry["step"]},
@@ -125,14 +128,13 @@ void add_curve(const std::string& log, nlohmann::ordered_json& result) {
 }
 
 /// Trains one cell. @return nothing if it was interrupted
-std::optional<nlohmann::ordered_json> train(const Cell& cell, const AnyTokenizer& tokenizer, const Sequences& training,
-                                            const Sequences& validation, const std::string& pieces,
-                                            ProgramWorld world) {
+std::optional<Json> train(const Cell& cell, const AnyTokenizer& tokenizer, const Sequences& training,
+                          const Sequences& validation, const std::string& pieces, ProgramWorld world) {
   if (world.rank() == 0) {
     std::filesystem::create_directories(cell.folder);
     if (std::filesystem::exists(pieces)) write_file(cell.folder + "/" + AnyTokenizer::file_name, read_file(pieces));
   }
-  nlohmann::ordered_json result = {{"configuration", cell.name}, {"seed", cell.options.seed}};
+  Json result = {{"configuration", cell.name}, {"seed", cell.options.seed}};
   result["steps"] = cell.options.steps;
   try {
     const auto done = pretrain(cell.name, cell.options, tokenizer, training, validation, cell.folder, world);
@@ -140,18 +142,20 @@ std::optional<nlohmann::ordered_json> train(const Cell& cell, const AnyTokenizer
     result["parameters"] = done->parameters;
     result["encoder"] = to_json(done->encoder);
   } catch (const Error& error) {
+    // A loss is the sum of all processes', so all are here; any other error ends all. It would be the same in another
+    // attempt: the other cells go on.
     if (error.code() != ErrorCode::not_finite) throw;
-    result["error"] = error.what();  // as it would be in another attempt: the other cells go on
+    result["error"] = error.what();
   }
   if (world.rank() > 0) return result;
   add_curve(cell.folder + "/log.jsonl", result);
   result["settings"] = cell.settings;
   write_file(cell.result_path(), result.dump(2) + "\n");
-  std::filesystem::remove(training_state_path(cell.folder));
+  if (!result.contains("error")) std::filesystem::remove(training_state_path(cell.folder));  // an error tells of it
   return result;
 }
 
-void print(const nlohmann::ordered_json& cells) {
+void print(const Json& cells) {
   std::printf("\n%24s  %6s  %10s  %10s  %10s  %10s\n", "configuration", "seed", "parameters", "loss", "perplexity",
               "tokens/s");
   for (const auto& cell : cells) {
@@ -161,9 +165,12 @@ void print(const nlohmann::ordered_json& cells) {
       std::printf("  %s\n", cell["error"].get<std::string>().c_str());
       continue;
     }
-    std::printf("  %10td  %10.4f  %10.3f  %10.0f\n", cell["parameters"].get<Index>(),
-                cell["validation_loss"].get<double>(), cell["perplexity"].get<double>(),
-                cell["tokens_per_second"].get<double>());
+    const auto number = [&](const char* name) {  // null: one that JSON does not have, such as exp(1000)
+      const auto found = cell.find(name);
+      return found != cell.end() && found->is_number() ? found->get<double>() : std::numeric_limits<double>::infinity();
+    };
+    std::printf("  %10.0f  %10.4f  %10.3f  %10.0f\n", number("parameters"), number("validation_loss"),
+                number("perplexity"), number("tokens_per_second"));
   }
 }
 
@@ -174,14 +181,19 @@ int run(const Options& options, ProgramWorld world) {
     return AnyTokenizer::of_run(options.output, options.files, options.vocabulary, !std::filesystem::exists(results));
   });
   const std::vector<Cell> cells = read_cells(options, tokenizer.vocabulary_size());
+  Fingerprint asked;
+  for (const Cell& cell : cells) asked.take(cell.name), asked.take(cell.settings.dump());
+  require_agreement(world, "table and data", asked.value());
   std::map<Index, std::pair<Sequences, Sequences>> data;  // by length
-  nlohmann::ordered_json done = nlohmann::ordered_json::array();
+  const bool first = world.rank() == 0;
+  Json done = Json::array();
   bool failed = false;
   for (const Cell& cell : cells) {
     std::printf("== %s, seed %llu\n", cell.name.c_str(), static_cast<unsigned long long>(cell.options.seed));
     std::fflush(stdout);
-    auto result = finished(cell);
-    if (!result) {
+    std::optional<Json> result;
+    if (first) result = finished(cell);
+    if (!first_process_says(world, result.has_value())) {
       const Index length = cell.options.encoder.length;
       if (!data.contains(length)) {
         data[length] = {read_sequences(tokenizer, options.files, length),
@@ -189,15 +201,16 @@ int run(const Options& options, ProgramWorld world) {
       }
       const auto& [training, validation] = data[length];
       result = train(cell, tokenizer, training, validation, pieces, world);
+      if (!result) return 130;  // in all processes
     }
-    if (!result) return 130;
+    if (!first) continue;
     failed = failed || result->contains("error");
     done.push_back(std::move(*result));
-    if (world.rank() == 0) write_file(results, nlohmann::ordered_json{{"cells", done}}.dump(2) + "\n");
+    write_file(results, Json{{"cells", done}}.dump(2) + "\n");
   }
-  if (world.rank() == 0) print(done);
+  if (first) print(done);
   std::printf("%s written.\n", results.c_str());
-  return failed ? 1 : 0;
+  return first_process_says(world, failed) ? 1 : 0;
 }
 
 }  // namespace

@@ -5,8 +5,7 @@
 #include "support/corpus.hpp"
 #include "support/model_folder.hpp"
 #include "support/program.hpp"
-
-#include <iostream>
+#include "support/streams.hpp"
 
 namespace {
 
@@ -40,7 +39,7 @@ class Classifier {
   [[nodiscard]] bool pairs() const { return settings_.pairs; }
 
   /// What results depend on.
-  [[nodiscard]] nlohmann::ordered_json fingerprints(const std::string& folder) const {
+  [[nodiscard]] nlohmann::json fingerprints(const std::string& folder) const {
     Fingerprint model, tokenizer;
     model.take(settings_.to_json().dump());
     model.take(to_json(model_.encoder().config()).dump());
@@ -106,17 +105,18 @@ Texts texts_of_line(const std::string& line, bool pairs) {
   return {line.substr(0, tab), line.substr(tab + 1)};
 }
 
-void classify_lines(std::istream& in, Index batch, Classifier& classifier) {
+void classify_lines(std::istream& in, const std::string& name, Index batch, Classifier& classifier) {
   std::vector<Texts> texts;
   const auto print = [&] {
     for (const auto& line : classifier.classify(texts)) std::cout << line.dump() << '\n';
-    std::cout.flush();
+    flush(std::cout, "stdout");
     texts.clear();
   };
   for (std::string line; std::getline(in, line);) {
     texts.push_back(texts_of_line(line, classifier.pairs()));
     if (static_cast<Index>(texts.size()) == batch) print();
   }
+  require_read_to_end(in, name);
   if (!texts.empty()) print();
 }
 
@@ -126,7 +126,7 @@ int classify_corpus(const Options& options, Classifier& classifier, const Progra
                   classifier.pairs() ? "a field, as this classifier was trained on pairs"
                                      : "none, as this classifier was not trained on pairs",
                   fields.second.empty() ? "none" : fields.second);
-  nlohmann::ordered_json manifest = classifier.fingerprints(options.model);
+  nlohmann::json manifest = classifier.fingerprints(options.model);
   manifest["text"] = fields.text, manifest["second"] = fields.second;
   const auto classify = [&](std::span<const JsonRecord> records) {
     std::vector<Texts> texts;
@@ -141,10 +141,10 @@ int run(const Options& options, const ProgramWorld& world) {
   if (!options.corpus.input.empty()) return classify_corpus(options, classifier, world);
   detail::require(world.size() == 1, ErrorCode::unsupported, "files", "--input, which several processes share out",
                   std::to_string(world.size()) + " processes for lines of text");
-  if (options.files.empty()) classify_lines(std::cin, options.corpus.batch, classifier);
+  if (options.files.empty()) classify_lines(std::cin, "stdin", options.corpus.batch, classifier);
   for (const std::string& file : options.files) {
     std::ifstream in = detail::open_to_read(file);
-    classify_lines(in, options.corpus.batch, classifier);
+    classify_lines(in, file, options.corpus.batch, classifier);
   }
   return 0;
 }

@@ -4,12 +4,12 @@
 #include "support/encoder_calls.hpp"
 #include "support/numpy_file.hpp"
 #include "support/progress.hpp"
+#include "support/streams.hpp"
 
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
 #include <cstdio>
-#include <iostream>
 
 namespace {
 
@@ -58,7 +58,7 @@ class Embedder {
       if (dropped[static_cast<std::size_t>(row)] > 0) line["dropped_tokens"] = dropped[static_cast<std::size_t>(row)];
       std::cout << line.dump() << '\n';
     }
-    std::cout.flush();
+    flush(std::cout, "stdout");
   }
 
   [[nodiscard]] Index rows() const { return rows_; }
@@ -76,7 +76,7 @@ class Embedder {
   std::vector<float> all_;
 };
 
-void embed_lines(std::istream& in, Index batch, Embedder& embedder, Progress& progress) {
+void embed_lines(std::istream& in, const std::string& name, Index batch, Embedder& embedder, Progress& progress) {
   std::vector<std::string> texts;
   const auto embed = [&] {
     if (texts.empty()) return;
@@ -88,6 +88,7 @@ void embed_lines(std::istream& in, Index batch, Embedder& embedder, Progress& pr
     texts.push_back(line);
     if (static_cast<Index>(texts.size()) == batch) embed();
   }
+  require_read_to_end(in, name);
   embed();
 }
 
@@ -121,12 +122,11 @@ int main(int argc, char** argv) {
   try {
     Embedder embedder(options);
     Progress progress("embed", std::max(lines_of(options.files), 1.0), "texts");
-    if (options.files.empty()) embed_lines(std::cin, options.batch, embedder, progress);
+    if (options.files.empty()) embed_lines(std::cin, "stdin", options.batch, embedder, progress);
     for (const std::string& file : options.files) {
       std::ifstream in = detail::open_to_read(file);
-      embed_lines(in, options.batch, embedder, progress);
+      embed_lines(in, file, options.batch, embedder, progress);
     }
-    detail::require(std::cout.good(), ErrorCode::file_access, "stdout", "a place for every line", "none");
     if (!options.numpy.empty()) write_numpy(options.numpy, embedder.all(), embedder.rows(), embedder.width());
   } catch (const std::exception& error) {
     std::fprintf(stderr, "%s\n", error.what());

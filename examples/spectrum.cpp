@@ -53,7 +53,8 @@ Index advised_length(const AttentionStudy& study, std::size_t entry, const Optio
   if (options.criterion == "probabilities") {
     return std::max(study.spectra[entry].probability_rank(options.keep), Index{1});
   }
-  return smallest_length(options.projected_lengths, study.errors_of(entry), options.keep, options.conversion.length);
+  return smallest_length(options.projected_lengths, study.errors_of(entry), options.keep)
+      .value_or(options.conversion.length);
 }
 
 std::vector<Index> numbers_to(Index first, Index last) {
@@ -117,10 +118,11 @@ void print(const AttentionStudy& layers, const Options& options) {
   std::printf("Ranks and projected lengths that keep %.3g of the layer's, n = %td:\n%6s  %11s  %12s  %12s\n",
               options.keep, options.conversion.length, "layer", "rank of P", "rank of P*V", "k, E and F");
   for (std::size_t layer = 0; layer < layers.spectra.size(); ++layer) {
-    const Index length = smallest_length(options.projected_lengths, layers.errors_of(layer), options.keep, 0);
+    const std::optional<Index> length =
+        smallest_length(options.projected_lengths, layers.errors_of(layer), options.keep);
     std::printf("%6zu  %11td  %12td  %12s\n", layer, layers.spectra[layer].probability_rank(options.keep),
                 layers.spectra[layer].output_rank(options.keep),
-                length != 0 ? std::to_string(length).c_str() : "none tried");
+                length ? std::to_string(*length).c_str() : "none tried");
   }
 }
 

@@ -212,6 +212,7 @@ std::optional<ClassificationResult> train_classifier(const std::string& name,
       world);
   std::printf("%td parameters, %td sequences a batch, %td batches an epoch, %lld steps.\n",
               linformer::parameter_count(model), options.batch, task.batches_an_epoch(), static_cast<long long>(steps));
+  std::fflush(stdout);
   if (!run.train(task, execution.pool)) return std::nullopt;
   if (world.rank() == 0) {
     linformer::save_model(folder + "/model.safetensors", model, execution);

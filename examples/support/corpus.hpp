@@ -35,15 +35,21 @@ class CorpusRun {
   CorpusRun(CorpusOptions options, W world, Classify& classify)
       : options_(std::move(options)), world_(std::move(world)), classify_(classify) {}
 
-  /// Collective. @param manifest what results depend on, see `OutputFolder` @return the program's exit status
+  /// Collective. @param manifest what results depend on beside the shards, see `OutputFolder`
+  /// @return the program's exit status
   /// @throws linformer::Error of the shards, the folder, or an output that cannot be written; ranks_disagree
-  int run(const nlohmann::ordered_json& manifest) {
+  int run(nlohmann::json manifest) {
     const std::vector<Shard> shards = find_shards(options_.input, options_.output);
-    require_agreement(manifest, shards);
+    for (const Shard& shard : shards) {
+      manifest["shard_bytes"][shard.input] = shard.bytes ? nlohmann::json(*shard.bytes) : nullptr;
+    }
+    require_agreement(manifest);
     const bool first = world_.rank() == 0;
     std::optional<OutputFolder> folder;
     if (first) folder.emplace(options_.output, manifest);
     const std::vector<Shard> missing = missing_of(shards);
+    std::printf("%zu shards, %zu of them done before.\n", shards.size(), shards.size() - missing.size());
+    std::fflush(stdout);
     const double total_bytes = bytes_of(shards), done_bytes = total_bytes - bytes_of(missing);
 
     SharedCounts<W, counts> shared(world_);
@@ -85,20 +91,16 @@ class CorpusRun {
 
   [[nodiscard]] static double bytes_of(const std::vector<Shard>& shards) {
     double sum = 0;
-    for (const Shard& shard : shards) sum += static_cast<double>(shard.bytes);
+    for (const Shard& shard : shards) sum += static_cast<double>(shard.size());
     return sum;
   }
 
-  void require_agreement(const nlohmann::ordered_json& manifest, const std::vector<Shard>& shards) {
+  void require_agreement(const nlohmann::json& manifest) {
     linformer::Fingerprint fingerprint;
     for (const int part : {linformer::version_major, linformer::version_minor, linformer::version_patch}) {
       fingerprint.take(static_cast<std::uint64_t>(part));
     }
     fingerprint.take(manifest.dump());
-    for (const Shard& shard : shards) {
-      fingerprint.take(shard.input);
-      fingerprint.take(static_cast<std::uint64_t>(shard.bytes));
-    }
     linformer::require_agreement(world_, "version, model, settings and shards", fingerprint.value());
   }
 

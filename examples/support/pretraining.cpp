@@ -166,6 +166,7 @@ std::optional<PretrainingResult> pretrain(const std::string& name, const Pretrai
                                                          world);
   std::printf("%td parameters, %td sequences a batch, %td batches an epoch.\n", linformer::parameter_count(model),
               options.batch, training.batches());
+  std::fflush(stdout);
   linformer::ThreadPool pool(options.threads);
   linformer::Workspace workspace;
   const linformer::Execution execution{pool, workspace, linformer::default_isa()};

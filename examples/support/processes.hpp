@@ -61,6 +61,12 @@ inline bool any_process(ProgramWorld& world, bool says_so) {
   return answer[0] > 0;
 }
 
+/// Whether the first process says so: all get its answer, after all have asked. For what others may see otherwise, such
+/// as a file that has just been written.
+inline bool first_process_says(ProgramWorld& world, bool says_so) {
+  return any_process(world, world.rank() == 0 && says_so);
+}
+
 inline void wait_for_all(ProgramWorld& world) { static_cast<void>(any_process(world, false)); }
 
 /// The result of work that leaves files behind which others then find: done by the first process before the rest.

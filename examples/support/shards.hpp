@@ -2,12 +2,15 @@
 
 #include <linformer/core/error.hpp>
 
+#include "output_folder.hpp"
+
 #include <glob.h>
 
 #include <algorithm>
 #include <cstdint>
 #include <filesystem>
 #include <map>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -17,10 +20,12 @@
 /// One file of a corpus, and the files that its results go to.
 struct Shard {
   std::string input, output;
-  std::uintmax_t bytes = 0;  ///< of the input; 0 where nobody can tell
+  std::optional<std::uintmax_t> bytes;  ///< of the input, where it can be told
 
   /// Where the records go that are none.
   [[nodiscard]] std::string malformed() const { return output + ".malformed"; }
+  /// The bytes; none where they are not known.
+  [[nodiscard]] std::uintmax_t size() const { return bytes.value_or(0); }
 };
 
 /// The files that patterns of a shell (glob(7)) match, sorted by name, each with an output of its own name in a folder.
@@ -40,10 +45,11 @@ inline std::vector<Shard> find_shards(std::span<const std::string> patterns, con
   inputs.erase(std::unique(inputs.begin(), inputs.end()), inputs.end());
 
   std::vector<Shard> shards;
-  std::map<std::string, std::string> owners{{(folder / "manifest.json").string(), "the folder itself"}};
+  std::map<std::string, std::string> owners;
+  for (const char* name : OutputFolder::own_files) owners.emplace((folder / name).string(), "the folder itself");
   for (const std::string& input : inputs) {
     const std::filesystem::path path(input);
-    Shard shard{input, (folder / path.filename()).string()};
+    Shard shard{input, (folder / path.filename()).string(), {}};
     std::error_code unknown;
     if (const auto bytes = std::filesystem::file_size(path, unknown); !unknown) shard.bytes = bytes;
     linformer::detail::require(!std::filesystem::equivalent(path, shard.output, unknown),
@@ -64,12 +70,12 @@ inline std::vector<Shard> find_shards(std::span<const std::string> patterns, con
 /// behind, and the last to end takes at most 4/3 of the shortest time possible, as far as time goes with bytes (Graham
 /// 1969, "Bounds on multiprocessing timing anomalies", SIAM J. Appl. Math. 17).
 inline std::vector<Shard> shards_of_rank(std::vector<Shard> shards, linformer::Index rank, linformer::Index ranks) {
-  std::stable_sort(shards.begin(), shards.end(), [](const Shard& a, const Shard& b) { return a.bytes > b.bytes; });
+  std::stable_sort(shards.begin(), shards.end(), [](const Shard& a, const Shard& b) { return a.size() > b.size(); });
   std::vector<std::uintmax_t> loads(static_cast<std::size_t>(ranks));
   std::vector<Shard> mine;
   for (Shard& shard : shards) {
     const auto least = std::min_element(loads.begin(), loads.end());
-    *least += std::max<std::uintmax_t>(shard.bytes, 1);  // empty ones are spread as well
+    *least += std::max<std::uintmax_t>(shard.size(), 1);  // empty ones are spread as well
     if (least - loads.begin() == rank) mine.push_back(std::move(shard));
   }
   return mine;

@@ -3,6 +3,7 @@
 #include <linformer/core/file.hpp>
 
 #include "any_tokenizer.hpp"
+#include "streams.hpp"
 
 #include <limits>
 #include <string>
@@ -19,6 +20,7 @@ inline std::vector<std::vector<linformer::TokenId>> read_text_lines(
       if (line.find_first_not_of(" \t\r") == std::string::npos) continue;
       sequences.push_back(std::move(linformer::encode_text(tokenizer, line, {.length = length}).sequences.front()));
     }
+    require_read_to_end(in, file);
   }
   return sequences;
 }

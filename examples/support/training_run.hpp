@@ -12,6 +12,7 @@
 
 #include "processes.hpp"
 #include "progress.hpp"
+#include "streams.hpp"
 
 #include <nlohmann/json.hpp>
 
@@ -21,7 +22,10 @@
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
+#include <optional>
+#include <sstream>
 #include <string>
+#include <vector>
 
 // A training run as all programs have it: steps, a log, evaluations, checkpoints, the best model, and going on.
 
@@ -33,24 +37,26 @@ inline void stop_on_signals() {
   std::signal(SIGTERM, [](int) { interrupted = true; });
 }
 
-/// Whether a line of a JSON-lines log is whole, which a killed run's last may not be, and of a step up to this one.
-inline bool is_logged_until(const std::string& line, std::uint64_t steps) {
+/// The step that a line of a log tells of; none for one that a killed run has left unfinished.
+inline std::optional<std::uint64_t> step_of_line(const std::string& line) {
   try {
     const nlohmann::json entry = linformer::parse_json(line, "log");
-    if (!entry.is_object()) return false;
-    const auto step = entry.find("step");
-    return step == entry.end() || (step->is_number_integer() && step->get<std::uint64_t>() <= steps);
+    if (entry.is_object() && entry.contains("step") && entry["step"].is_number_unsigned()) {
+      return entry["step"].get<std::uint64_t>();
+    }
   } catch (const linformer::Error&) {
-    return false;
   }
+  return std::nullopt;
 }
 
 /// Lines of a JSON-lines log up to a step: what a killed run wrote beyond its checkpoint is written again.
+/// @throws linformer::Error file_access; the log then stays as it is
 inline void keep_log_until(const std::string& path, std::uint64_t steps) {
-  std::ifstream in(path);
+  std::istringstream lines(std::filesystem::exists(path) ? linformer::read_file(path) : "");
   std::string kept;
-  for (std::string line; std::getline(in, line);) {
-    if (is_logged_until(line, steps)) kept += line + "\n";
+  for (std::string line; std::getline(lines, line);) {
+    const auto step = step_of_line(line);
+    if (step && *step <= steps) kept += line + "\n";
   }
   linformer::write_file(path, kept);
 }
@@ -82,8 +88,8 @@ struct TrainingRunConfig {
 ///     Index micro_batches()                       of this step and process
 ///     LossSum accumulate(Index i, Model& gradient)  the gradient of micro-batch i, see `Trainer::step`
 ///     Evaluation evaluate()                       of the model as it is, the same in every process
-/// The folder, which all processes see, holds training.safetensors (the state), best.safetensors (the best model so
-/// far) and log.jsonl, all written by the first process. A run that was killed at any moment goes on from its last
+/// The folder, which all processes see, holds training.safetensors (the state), best-STEP.safetensors (the best model so
+/// far, whose step the state tells) and log.jsonl, all written by the first process. A run that was killed at any moment goes on from its last
 /// checkpoint and ends with the same bits, or, in another number of processes, the same but for rounding.
 template <class Model>
 class TrainingRun {
@@ -134,7 +140,11 @@ class TrainingRun {
   template <class Task>
   bool train(Task& task, linformer::ThreadPool& pool) {
     std::ofstream log_file;
-    if (first_process()) log_file.open(log(), std::ios::app);
+    if (first_process()) {
+      errno = 0;
+      log_file.open(log(), std::ios::app);
+      if (!log_file) linformer::detail::throw_file_access(log(), "a file that can be written to");
+    }
     Progress progress(config_.name, static_cast<double>(config_.steps), "steps", static_cast<double>(steps()),
                       /*quiet=*/!first_process());
     try {
@@ -181,9 +191,14 @@ class TrainingRun {
     });
   }
 
+  static constexpr std::string_view best_prefix = "best-", best_suffix = ".safetensors";
+
   static unsigned long long number(std::uint64_t steps) { return steps; }
   [[nodiscard]] std::string state() const { return training_state_path(config_.folder); }
-  [[nodiscard]] std::string best() const { return config_.folder + "/best.safetensors"; }
+  /// The best model so far, by its step: the state names it, and one that is better is another file.
+  [[nodiscard]] std::string best() const {
+    return config_.folder + "/" + std::string(best_prefix) + std::to_string(best_step_) + std::string(best_suffix);
+  }
   [[nodiscard]] std::string log() const { return config_.folder + "/log.jsonl"; }
   [[nodiscard]] bool finished() const {
     return steps() >= static_cast<std::uint64_t>(config_.steps) || stopping_.should_stop();
@@ -219,10 +234,13 @@ class TrainingRun {
       std::fflush(stdout);
       if (config_.keep_best && stopping_.update(evaluation.score)) {
         best_step_ = steps();
-        if (first_process()) linformer::save_parameters(best(), model_);
+        if (first_process()) linformer::save_parameters(best(), model_);  // the one before stays until `save`
       }
     }
-    if (first_process()) log_file << line.dump() << std::endl;
+    if (first_process()) {
+      log_file << line.dump() << '\n';
+      flush(log_file, log());
+    }
     if (due(config_.save_every)) save();
     char note[64];
     std::snprintf(note, sizeof note, "loss %.4f  %.0f tokens/s", done.loss.mean(), tokens_per_second());
@@ -230,7 +248,11 @@ class TrainingRun {
   }
 
   void save() {
-    if (saved_ == steps()) return;
+    if (saved_ != steps()) save_state();
+    if (config_.keep_best && first_process()) remove_other_bests();
+  }
+
+  void save_state() {
     std::map<std::string, std::string> more;
     if (stopping_.best_evaluation >= 0) {
       more["best"] = nlohmann::ordered_json{{"value", stopping_.best},
@@ -243,6 +265,17 @@ class TrainingRun {
     trainer_.save_optimizer(
         model_, [&](const auto& optimizer) { linformer::save_training(state(), model_, optimizer, settings_, more); });
     saved_ = steps();
+  }
+
+  /// Models that were the best before, or in a run that was killed before it had saved its state.
+  void remove_other_bests() const {
+    std::vector<std::filesystem::path> others;
+    for (const auto& entry : std::filesystem::directory_iterator(config_.folder)) {
+      const std::string name = entry.path().filename().string();
+      const bool best_of_a_step = name.starts_with(best_prefix) && name.ends_with(best_suffix);
+      if (best_of_a_step && config_.folder + "/" + name != best()) others.push_back(entry.path());
+    }
+    for (const auto& other : others) std::filesystem::remove(other);
   }
 
   void read_best(const std::string& text) {

@@ -11,7 +11,7 @@ namespace {
 
 std::uintmax_t load_of(const std::vector<Shard>& shards) {
   std::uintmax_t bytes = 0;
-  for (const Shard& shard : shards) bytes += shard.bytes;
+  for (const Shard& shard : shards) bytes += shard.size();
   return bytes;
 }
 
@@ -64,14 +64,14 @@ TEST_CASE("shards are found by pattern, once each, sorted by name", "[shards]") 
   CHECK(shards[1].input == b);
   CHECK(shards[1].bytes == 5);
   CHECK(shards[1].output == (out / "b.jsonl").string());
-  CHECK(shards[2].bytes == 0);  // a link to nowhere is a shard that cannot be read, not one that is left out
+  CHECK_FALSE(shards[2].bytes);  // a link to nowhere is a shard that cannot be read, not one that is left out
 
   const auto missing = error_of([&] { static_cast<void>(find_shards(std::vector{b + "x"}, out)); });
   CHECK(missing.code() == linformer::ErrorCode::file_access);
   CHECK(missing.tensor() == b + "x");
   const auto same_folder = error_of([&] { static_cast<void>(find_shards(std::vector{b}, folder.path() / "in")); });
   CHECK(same_folder.code() == linformer::ErrorCode::invalid_configuration);
-  for (const char* name : {"two/b.jsonl", "two/b.jsonl.malformed", "two/manifest.json"}) {
+  for (const char* name : {"two/b.jsonl", "two/b.jsonl.malformed", "two/manifest.json", "two/.linformer.lock"}) {
     const std::string other = folder.write(name, "");
     const auto twice = error_of([&] { static_cast<void>(find_shards(std::vector{b, other}, out)); });
     CHECK(twice.code() == linformer::ErrorCode::invalid_configuration);

@@ -32,6 +32,7 @@ TEST_CASE("JSON is read as it is", "[json]") {
   const std::string text = R"( {"a": [1, -2, 2.5, true, null, "\u00e9"], "b": {"a": {}}} )";
   CHECK(parse_json(text, "name") == nlohmann::json::parse(text));
   CHECK(parse_json("[{\"a\": 1}, {\"a\": 1}]", "name").size() == 2);  // one key each in two objects
+  CHECK(parse_json<nlohmann::ordered_json>("{\"b\": 1, \"a\": 2}", "name").dump() == "{\"b\":1,\"a\":2}");
 }
 
 TEST_CASE("JSON is nested no deeper than the limit", "[json]") {

@@ -52,6 +52,14 @@ TEST_CASE("a view of a world asks the world", "[world_view]") {
   });
 }
 
+// A view, const or not, is copied like any value, and is no world itself.
+static_assert(std::copyable<WorldView>);
+static_assert(std::constructible_from<WorldView, const WorldView>);
+static_assert(std::constructible_from<const WorldView, const WorldView>);
+static_assert(!World<WorldView> && !World<const WorldView>);
+static_assert(std::constructible_from<WorldView, SingleProcess&>);
+static_assert(!std::constructible_from<WorldView, const SingleProcess&>);
+
 TEST_CASE("one collective serves values of many places", "[combine]") {
   run_ranks(3, [](ThreadWorld world) {
     const Index rank = world.rank();

@@ -24,6 +24,11 @@ cat "$folder/labels.jsonl"
 # From a file, too, and whatever the batch.
 printf 'number 8 is fine and good\nnumber 9 is poor and bad\n' >"$folder/lines.txt"
 "$classify" "$folder/finetuned" "$folder/lines.txt" --batch 1 | cmp - "$folder/labels.jsonl"
+# Results that nothing takes are no success.
+if "$classify" "$folder/finetuned" "$folder/lines.txt" >/dev/full 2>"$folder/refused.txt"; then
+  echo "a full disk went unnoticed" && exit 1
+fi
+grep -q "stdout: expected to write all of it, got No space left" "$folder/refused.txt"
 
 # How good it is stands in scores.json; the two rows are told apart.
 grep -q '"accuracy": 1.0' "$folder/finetuned/scores.json"

@@ -57,6 +57,17 @@ if "$pretrain" "$source/LICENSE" "$source/CONTRIBUTING.md" --steps 61 --length 6
 fi
 grep -q "settings" "$folder/refused.txt"
 
+# A log that cannot grow ends the run.
+if (
+  trap '' XFSZ
+  ulimit -f 8
+  exec "$pretrain" "$source/LICENSE" --steps 300 --length 16 --projected-length 4 --layers 1 --width 8 --heads 1 --batch 1 \
+    --warmup 1 --save-every 1000 --threads 1 --output "$folder/full"
+) >"$folder/full.txt" 2>&1; then
+  echo "a log on a full disk went unnoticed" && exit 1
+fi
+grep -q "log.jsonl: expected to write all of it, got File too large" "$folder/full.txt"
+
 # Early stopping: the labels say nothing about the texts, so that the validation loss soon only rises.
 awk 'BEGIN {
   print "sentence\tlabel"
@@ -70,10 +81,15 @@ tune() { # as run
 (tune "$folder/tuned" 1) >"$folder/tuned.txt" 2>&1
 grep -q "nothing better in 4 evaluations" "$folder/tuned.txt"
 kill_often tune tuned_killed
-for file in model best training; do cmp "$folder/tuned/$file.safetensors" "$folder/tuned_killed/$file.safetensors"; done
+for file in model training; do cmp "$folder/tuned/$file.safetensors" "$folder/tuned_killed/$file.safetensors"; done
 cmp <(grep -v tokens_per_second "$folder/tuned/scores.json") <(grep -v tokens_per_second "$folder/tuned_killed/scores.json")
 # The model is that of the best evaluation, 4 evaluations before the end.
 steps=$(sed -n 's/^  "steps": \([0-9]*\),$/\1/p' "$folder/tuned/scores.json")
 best=$(sed -n 's/^  "best_step": \([0-9]*\),$/\1/p' "$folder/tuned/scores.json")
 [ "$steps" -eq $((best + 12)) ] && [ "$steps" -lt 400 ]
+# Its file is named by its step, and those before it are gone.
+for run in tuned tuned_killed; do
+  [ "$(cd "$folder/$run" && echo best*)" = "best-$best.safetensors" ]
+done
+cmp "$folder/tuned/best-$best.safetensors" "$folder/tuned_killed/best-$best.safetensors"
 [ "$(grep -c '"step"' "$folder/tuned_killed/log.jsonl")" -eq "$steps" ]

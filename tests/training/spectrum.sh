@@ -40,6 +40,13 @@ for sharing in key_value none layerwise; do
       "$(value "$folder/advice.json" 'json["advice"]["projected_length"]')" ]
   done
 done
+# The table's last column: k = n keeps all but rounding, and is the only one that was tried, or was not.
+k_of_layers() { # k_of_layers <projected length tried>
+  "$spectrum" "$folder/softmax" "$folder/texts.txt" --texts 1 --projection mean_pooling --projected-lengths "$1" \
+    --keep 0.9999 --output "$folder/tried.json" | sed -n 's/^ *[01]  *[0-9]*  *[0-9]*  *//p' | paste -s -d ,
+}
+[ "$(k_of_layers 64)" = 64,64 ]
+[ "$(k_of_layers 1)" = "none tried,none tried" ]
 # Advice on fitted E and F is to fit them, in the same way.
 "$spectrum" "$folder/softmax" "$folder/texts.txt" --texts 4 --start fitted --fit-texts 5 --fit-iterations 3 --ridge 0.01 \
   --projected-lengths 8 --keep 0.01 --output "$folder/fitted.json"

@@ -22,9 +22,11 @@ inline constexpr std::size_t json_size_limit = 100'000'000;
 inline constexpr int json_depth_limit = 64;
 
 /// A text of JSON as a value. @param name of the text, for messages
+/// @tparam Json or nlohmann::ordered_json, which keeps the order of keys
 /// @throws Error malformed_input naming the text, and the key that an object has twice
-[[nodiscard]] inline nlohmann::json parse_json(std::string_view text, const std::string& name) {
-  using Event = nlohmann::json::parse_event_t;
+template <class Json = nlohmann::json>
+[[nodiscard]] Json parse_json(std::string_view text, const std::string& name) {
+  using Event = typename Json::parse_event_t;
   const auto fail = [&](std::string expected, std::string actual) {
     throw Error(ErrorCode::malformed_input, name, std::move(expected), std::move(actual));
   };
@@ -33,19 +35,19 @@ inline constexpr int json_depth_limit = 64;
     fail("JSON", "a zero byte at " + std::to_string(zero));
   }
   std::vector<std::set<std::string>> keys;  // of the objects that are open
-  const auto check = [&](int depth, Event event, nlohmann::json& value) {
+  const auto check = [&](int depth, Event event, Json& value) {
     if ((event == Event::object_start || event == Event::array_start) && depth >= json_depth_limit) {
       fail("JSON of at most " + std::to_string(json_depth_limit) + " arrays and objects within one another", "more");
     }
     if (event == Event::object_start) keys.emplace_back();
     if (event == Event::object_end) keys.pop_back();
-    if (event == Event::key && !keys.back().insert(value.get<std::string>()).second) {
-      fail("every key once", "'" + detail::printable(value.get<std::string>()) + "' again");
+    if (event == Event::key && !keys.back().insert(value.template get<std::string>()).second) {
+      fail("every key once", "'" + detail::printable(value.template get<std::string>()) + "' again");
     }
     return true;
   };
   try {
-    return nlohmann::json::parse(text.begin(), text.end(), check);
+    return Json::parse(text.begin(), text.end(), check);
   } catch (const nlohmann::json::parse_error& error) {
     fail("JSON", "something else at byte " + std::to_string(error.byte));
   } catch (const nlohmann::json::exception&) {
@@ -56,8 +58,9 @@ inline constexpr int json_depth_limit = 64;
 
 /// A file of JSON as a value.
 /// @throws Error file_access; malformed_input as `parse_json`, and for a file beyond `json_size_limit`
-[[nodiscard]] inline nlohmann::json read_json(const std::filesystem::path& path) {
-  return parse_json(read_file(path, json_size_limit), path.string());
+template <class Json = nlohmann::json>
+[[nodiscard]] Json read_json(const std::filesystem::path& path) {
+  return parse_json<Json>(read_file(path, json_size_limit), path.string());
 }
 
 namespace detail {

@@ -9,8 +9,8 @@ namespace linformer::inline LINFORMER_ABI {
 class WorldView {
  public:
   WorldView() = default;
-  template <class W>
-  requires(!std::same_as<W, WorldView> && World<W>)
+  template <class W>  // a copy of a view is not asked whether it is a world: that would ask for its copies again
+  requires(!std::same_as<std::remove_const_t<W>, WorldView> && World<W>)
       WorldView(W& world)  // NOLINT(google-explicit-constructor): a view, like std::span
       : world_(&world), calls_(&calls_of<W>) {}
 

@@ -3,6 +3,7 @@
 #include <linformer/pretrained/attention_heads.hpp>
 
 #include <cmath>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -64,16 +65,16 @@ template <class Sum>
   return result;
 }
 
-/// The smallest of some projected lengths whose `kept` is at least a share, or `otherwise`, as n: none does.
+/// The smallest of some projected lengths whose `kept` is at least a share, if one is.
 /// @param errors of each of the lengths. @throws Error shape_mismatch; out_of_range for a share beyond [0, 1]
-[[nodiscard]] inline Index smallest_length(std::span<const Index> lengths, std::span<const ProjectionError> errors,
-                                           double share, Index otherwise) {
+[[nodiscard]] inline std::optional<Index> smallest_length(std::span<const Index> lengths,
+                                                          std::span<const ProjectionError> errors, double share) {
   detail::require(share >= 0 && share <= 1, ErrorCode::out_of_range, "share", "0 to 1", std::to_string(share));
   detail::require(lengths.size() == errors.size(), ErrorCode::shape_mismatch, "errors",
                   "one for each of " + std::to_string(lengths.size()) + " lengths", std::to_string(errors.size()));
-  Index result = otherwise;
+  std::optional<Index> result;
   for (std::size_t i = 0; i < lengths.size(); ++i) {
-    if (errors[i].kept() >= share) result = std::min(result, lengths[i]);
+    if (errors[i].kept() >= share && (!result || lengths[i] < *result)) result = lengths[i];
   }
   return result;
 }

@@ -4,15 +4,17 @@
 #include <linformer/parallel/world.hpp>
 #include <linformer/train/flat_values.hpp>
 
-#include <array>
-#include <optional>
+#include <algorithm>
+#include <span>
 #include <utility>
 #include <vector>
 
 namespace linformer::inline LINFORMER_ABI {
 
 /// Values of a module, exchanged with other processes in buckets: so many values at a time, whatever parameters they
-/// belong to, so that small parameters share a message and large ones need no second copy of theirs.
+/// belong to, so that small parameters share a message and large ones need no second copy of theirs. One bucket after
+/// another, each by a collective that blocks: MPI moves data inside its calls alone, so what is started before the next
+/// is copied would not be on its way meanwhile.
 template <Scalar T, World W>
 class BucketExchange {
  public:
@@ -29,32 +31,20 @@ class BucketExchange {
     return parts;
   }
 
-  /// Every value becomes its sum over the processes. A bucket is copied while the one before is on its way.
+  /// Every value becomes its sum over the processes.
   void sum(const FlatValues<T>& values) {
     if (world_.size() == 1) return;
-    using Sum = decltype(world_.start_sum(std::span<T>()));
-    std::array<std::optional<std::pair<Part, Sum>>, 2> under_way;
-    const auto finish = [&](std::size_t place) {
-      if (!under_way[place]) return;
-      under_way[place]->second.wait();
-      values.copy_from(under_way[place]->first, buffers_[place].data());
-      under_way[place].reset();
-    };
-    std::size_t place = 0;
     for_each_bucket([&](Part bucket) {
-      finish(place);
-      const std::span<T> buffer = filled_buffer(place, values, bucket);
-      under_way[place].emplace(bucket, world_.start_sum(buffer));
-      place = 1 - place;
+      const std::span<T> buffer = filled_buffer(values, bucket);
+      world_.sum(buffer);
+      values.copy_from(bucket, buffer.data());
     });
-    finish(place);
-    finish(1 - place);
   }
 
   /// The values that belong to this process become their sums over the processes; the others are not touched.
   void reduce_scatter(const FlatValues<T>& values) {
     for_each_bucket([&](Part bucket) {
-      const std::span<T> buffer = filled_buffer(0, values, bucket);
+      const std::span<T> buffer = filled_buffer(values, bucket);
       world_.reduce_scatter(buffer);
       const Part own = own_part(bucket);
       values.copy_from(own, buffer.data() + (own.begin - bucket.begin));
@@ -64,7 +54,7 @@ class BucketExchange {
   /// Every value becomes what the process has there to which it belongs.
   void all_gather(const FlatValues<T>& values) {
     for_each_bucket([&](Part bucket) {
-      const std::span<T> buffer = filled_buffer(0, values, bucket);
+      const std::span<T> buffer = filled_buffer(values, bucket);
       world_.all_gather(buffer);
       values.copy_from(bucket, buffer.data());
     });
@@ -75,7 +65,7 @@ class BucketExchange {
   void gather(const FlatValues<const T>& own, Index begin, const FlatValues<T>* whole, Index whole_begin) {
     for_each_bucket([&](Part bucket) {
       const Part part = own_part(bucket);
-      const std::span<T> buffer = empty_buffer(0, bucket);
+      const std::span<T> buffer = empty_buffer(bucket);
       own.copy_to({begin, begin + part.size()}, buffer.data() + (part.begin - bucket.begin));
       begin += part.size();
       world_.all_gather(buffer);
@@ -94,19 +84,19 @@ class BucketExchange {
     return {bucket.begin + part.begin, bucket.begin + part.end};
   }
 
-  std::span<T> empty_buffer(std::size_t place, Part bucket) {
-    if (buffers_[place].size() == 0) buffers_[place].resize(std::min(values_, bucket_));
-    return {buffers_[place].data(), static_cast<std::size_t>(bucket.size())};
+  std::span<T> empty_buffer(Part bucket) {
+    if (buffer_.size() == 0) buffer_.resize(std::min(values_, bucket_));
+    return {buffer_.data(), static_cast<std::size_t>(bucket.size())};
   }
-  std::span<T> filled_buffer(std::size_t place, const FlatValues<T>& values, Part bucket) {
-    const std::span<T> buffer = empty_buffer(place, bucket);
+  std::span<T> filled_buffer(const FlatValues<T>& values, Part bucket) {
+    const std::span<T> buffer = empty_buffer(bucket);
     values.copy_to(bucket, buffer.data());
     return buffer;
   }
 
   W world_;
   Index values_, bucket_;
-  std::array<Vector<T>, 2> buffers_;
+  Vector<T> buffer_;
 };
 
 }  // namespace linformer::inline LINFORMER_ABI
