@@ -14,6 +14,7 @@ pids=$folder/pids
 # Starts processes that may be killed. Whoever waits for the end of this script's output does not wait for them.
 start() { # start <output> <processes> <program> <arguments>…
   : >"$pids"
+  : >"$1" # before anybody looks into it
   # shellcheck disable=SC2016
   launch -n "$2" sh -c 'echo $$ >>"$0"; exec "$@"' "$pids" "${@:3}" >"$1" 2>&1 &
   launcher=$!
