@@ -55,8 +55,8 @@ class OutputFolder {
 
  private:
   /// Both, where they do not contradict each other. @param entry of the manifest, empty for all of it
-  static nlohmann::json merge(const std::string& file, const std::string& entry,
-                                      const nlohmann::json& present, const nlohmann::json& wanted) {
+  static nlohmann::json merge(const std::string& file, const std::string& entry, const nlohmann::json& present,
+                              const nlohmann::json& wanted) {
     const auto require_same = [&](bool same, const std::string& its, const std::string& expected,
                                   const std::string& actual) {
       linformer::detail::require(same, linformer::ErrorCode::invalid_configuration, file,

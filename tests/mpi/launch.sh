@@ -1,3 +1,4 @@
+# shellcheck shell=bash disable=SC2154
 # Sourced by tests that start programs by mpirun, after `mpirun` and `folder` are set: nothing they start outlives them.
 
 # Of Open MPI; other MPIs do not know them. See tests/mpi/CMakeLists.txt.
