@@ -7,6 +7,7 @@
 
 #include <sys/file.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstdio>
@@ -28,21 +29,16 @@ class OutputFolder {
   OutputFolder(const std::filesystem::path& path, const nlohmann::json& manifest) {
     using linformer::ErrorCode;
     std::filesystem::create_directories(path);
-    lock(path.string(), (path / own_files[1]).string());
-    bool empty = true;
-    for (const auto& entry : std::filesystem::directory_iterator(path)) {
-      const std::string name = entry.path().filename().string();
-      if (name.starts_with(".linformer.") && name.ends_with(".tmp")) {
-        std::filesystem::remove(entry.path());
-      } else {
-        empty = empty && name == own_files[1];
-      }
-    }
     const std::string file = (path / own_files[0]).string();
+    // Before anything is left in a folder that is somebody else's.
+    linformer::detail::require(
+        is_empty(path) || std::filesystem::exists(file), ErrorCode::invalid_configuration, path.string(),
+        "an empty folder, or one with the manifest.json of the same model, settings and input", "other files");
+    lock(path.string(), (path / own_files[1]).string());
+    for (const auto& entry : std::filesystem::directory_iterator(path)) {
+      if (is_temporary(entry.path())) std::filesystem::remove(entry.path());
+    }
     if (!std::filesystem::exists(file)) {
-      linformer::detail::require(empty, ErrorCode::invalid_configuration, path.string(),
-                                 "an empty folder, or one with the manifest.json of the same model, settings and input",
-                                 "other files");
       linformer::write_file(file, manifest.dump(2) + "\n");
       return;
     }
@@ -54,9 +50,21 @@ class OutputFolder {
   }
 
  private:
+  static bool is_temporary(const std::filesystem::path& path) {
+    const std::string name = path.filename().string();
+    return name.starts_with(".linformer.") && name.ends_with(".tmp");
+  }
+  /// But for what a run that was killed at its start may have left.
+  static bool is_empty(const std::filesystem::path& folder) {
+    const std::filesystem::directory_iterator entries(folder);
+    return std::all_of(begin(entries), end(entries), [](const auto& entry) {
+      return is_temporary(entry.path()) || entry.path().filename() == own_files[1];
+    });
+  }
+
   /// Both, where they do not contradict each other. @param entry of the manifest, empty for all of it
-  static nlohmann::json merge(const std::string& file, const std::string& entry,
-                                      const nlohmann::json& present, const nlohmann::json& wanted) {
+  static nlohmann::json merge(const std::string& file, const std::string& entry, const nlohmann::json& present,
+                              const nlohmann::json& wanted) {
     const auto require_same = [&](bool same, const std::string& its, const std::string& expected,
                                   const std::string& actual) {
       linformer::detail::require(same, linformer::ErrorCode::invalid_configuration, file,

@@ -88,9 +88,10 @@ struct TrainingRunConfig {
 ///     Index micro_batches()                       of this step and process
 ///     LossSum accumulate(Index i, Model& gradient)  the gradient of micro-batch i, see `Trainer::step`
 ///     Evaluation evaluate()                       of the model as it is, the same in every process
-/// The folder, which all processes see, holds training.safetensors (the state), best-STEP.safetensors (the best model so
-/// far, whose step the state tells) and log.jsonl, all written by the first process. A run that was killed at any moment goes on from its last
-/// checkpoint and ends with the same bits, or, in another number of processes, the same but for rounding.
+/// The folder, which all processes see, holds training.safetensors (the state), best-STEP.safetensors (the best model
+/// so far, whose step the state tells) and log.jsonl, all written by the first process. A run that was killed at any
+/// moment goes on from its last checkpoint and ends with the same bits, or, in another number of processes, the same
+/// but for rounding.
 template <class Model>
 class TrainingRun {
  public:

@@ -58,4 +58,5 @@ TEST_CASE("a folder of results is one run's at a time, and nobody else's", "[out
   CHECK(error_of([&] {
           visit_folder(folder.path() / "other", {{"a", 1}});
         }).code() == ErrorCode::invalid_configuration);
+  CHECK_FALSE(std::filesystem::exists(folder.path() / "other/.linformer.lock"));
 }

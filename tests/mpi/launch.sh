@@ -1,3 +1,4 @@
+# shellcheck shell=bash disable=SC2154
 # Sourced by tests that start programs by mpirun, after `mpirun` and `folder` are set: nothing they start outlives them.
 
 # Of Open MPI; other MPIs do not know them. See tests/mpi/CMakeLists.txt.
@@ -14,6 +15,7 @@ pids=$folder/pids
 # Starts processes that may be killed. Whoever waits for the end of this script's output does not wait for them.
 start() { # start <output> <processes> <program> <arguments>…
   : >"$pids"
+  : >"$1" # before anybody looks into it
   # shellcheck disable=SC2016
   launch -n "$2" sh -c 'echo $$ >>"$0"; exec "$@"' "$pids" "${@:3}" >"$1" 2>&1 &
   launcher=$!

@@ -40,13 +40,13 @@ begun() { grep -q "parameters," "$folder/killed.txt"; } # printed after all have
 lines() { if [ -e "$folder/killed/log.jsonl" ]; then wc -l <"$folder/killed/log.jsonl"; else echo 0; fi; }
 has_come() { [ "$(lines)" -ge "$1" ]; }
 killed=0
-for _ in $(seq 1 $((3 * kills))); do
+for _ in $(seq 1 $((10 * kills))); do
   [ $killed -lt "$kills" ] || break
   [ ! -e "$folder/killed/model.safetensors" ] || rm -r "$folder/killed"  # another run
   start "$folder/killed.txt" 4 "${pretrain[@]}" --output "$folder/killed"
   await begun
-  await has_come $((RANDOM % steps))  # a run that goes on beyond it dies at its start
-  sleep "0.$((RANDOM % 5))"
+  first=$(lines)
+  await has_come $((first + RANDOM % (steps - first + 1)))
   mapfile -t ranks <"$pids"
   kill -9 "${ranks[RANDOM % 4]}" 2>/dev/null || { wait "$launcher" && continue; }  # it had come to its end
   await_end killed

@@ -30,7 +30,10 @@ for attempt in $(seq 1 200); do
   sleep "$(awk -v seed="$RANDOM" -v i="$attempt" 'BEGIN { srand(seed); printf "%.3f", 0.02 + rand() * (0.1 + 0.02 * i) }')"
   kill -9 "$pid" 2>/dev/null && kills=$((kills + 1)) || true
   wait "$pid" 2>/dev/null || true
-  [ -f "$folder/killed/results.json" ] && [ "$(grep -c '"configuration"' "$folder/killed/results.json")" -eq 4 ] && break
+  if [ -f "$folder/killed/results.json" ] && [ "$(grep -c '"configuration"' "$folder/killed/results.json")" -eq 4 ]; then
+    [ "$kills" -lt 2 ] || break
+    rm -r "$folder/killed" && kills=0 # it was too fast
+  fi
 done
 echo "killed $kills times"
 [ "$kills" -ge 2 ]

@@ -19,7 +19,10 @@ kill_often() { # kill_often <command> <name>: until it has come to its end
     sleep "$(awk -v seed="$RANDOM" -v i="$attempt" 'BEGIN { srand(seed); printf "%.3f", 0.02 + rand() * (0.1 + 0.02 * i) }')"
     kill -9 "$pid" 2>/dev/null && kills=$((kills + 1)) || true
     wait "$pid" 2>/dev/null || true
-    [ -f "$folder/$2/model.safetensors" ] && break
+    if [ -f "$folder/$2/model.safetensors" ]; then
+      [ "$kills" -lt 2 ] || break
+      rm -r "${folder:?}/$2" && kills=0 # it was too fast
+    fi
   done
   ("$1" "$folder/$2" 2) >>"$folder/$2.txt" 2>&1  # the last may have been killed after it had written its model
   echo "$2: killed $kills times"

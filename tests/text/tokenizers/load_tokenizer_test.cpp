@@ -16,9 +16,9 @@ using Ids = std::vector<TokenId>;
 
 const std::string bert_vocabulary = "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\na\nA\n\u00E9\ne\n\u4E2D\n##\u4E2D\n";
 
-std::string vocabulary_json(const BytePairVocabulary& vocabulary) {
+std::string vocabulary_json(const BytePairVocabulary& pairs) {
   nlohmann::json json = nlohmann::json::object();
-  for (std::size_t id = 0; id < vocabulary.tokens.size(); ++id) json[vocabulary.tokens[id]] = id;
+  for (std::size_t id = 0; id < pairs.tokens.size(); ++id) json[pairs.tokens[id]] = id;
   return json.dump();
 }
 
