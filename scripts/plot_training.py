@@ -203,8 +203,8 @@ def plot_healing(scores, title, matplotlib, pyplot, directory, name):
             study.setdefault(k, {}).setdefault(steps, []).append(score["accuracy"])
     if not studies:
         sys.exit("plot_training.py: no score of a study of healing")
-    figure, panels = new_figure(pyplot, len(studies), title, "the same fine-tuning after each; each seed and their mean; "
-                                "the dashed line and its band: softmax attention, mean and range of its seeds")
+    figure, panels = new_figure(pyplot, len(studies), title,
+                                "each seed and their mean; dashed, with its range: softmax attention")
     for axes, (study, lines) in zip(panels, studies.items()):
         softmax = [value for values in lines.pop(None, {}).values() for value in values]
         if softmax:
@@ -223,7 +223,7 @@ def plot_healing(scores, title, matplotlib, pyplot, directory, name):
         axes.xaxis.set_major_formatter(matplotlib.ticker.FuncFormatter(lambda v, _: f"{v:,.0f}"))
         axes.xaxis.set_minor_locator(matplotlib.ticker.NullLocator())
         axes.yaxis.set_major_formatter(matplotlib.ticker.PercentFormatter(1, decimals=None))
-        axes.legend(loc="lower right", frameon=False, fontsize=10)
+        axes.legend(loc="best", frameon=False, fontsize=10)
     return write(figure, pyplot, directory, name)
 
 
