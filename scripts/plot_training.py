@@ -3,13 +3,15 @@
 
 A RUN is a folder with log.jsonl, as pretrain, finetune and listops write it, such a log, or ablation's results.json.
 Logs go into one picture, training.svg and .png: loss in training (a running mean) and on validation data, and
-perplexity or accuracy where the logs have them. Each results.json makes a picture ablation.svg and .png.
+perplexity or accuracy where the logs have them. Each results.json makes a picture ablation.svg and .png. Of the file
+that results.py wrote, accuracy after steps of healing is drawn: healing.svg and .png.
 Needs matplotlib.
 """
 
 import argparse
 import json
 import pathlib
+import re
 import statistics
 import sys
 
@@ -31,20 +33,23 @@ def read_log(path):
 
 
 def read_runs(paths):
-    """Logs as (name, entries), and ablations as (name, cells)."""
-    logs, ablations = [], []
+    """Logs as (name, entries), ablations as (name, cells), and scores of what was fine-tuned."""
+    logs, ablations, scores = [], [], []
     for path in paths:
         if path.is_dir():
             path = path / ("log.jsonl" if (path / "log.jsonl").exists() else "results.json")
         if path.suffix == ".json":
-            cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
-            ablations.append((path.resolve().parent.name, cells))
+            content = json.loads(path.read_text(encoding="utf-8"))
+            if "finetuning" in content:
+                scores += content["finetuning"]
+            else:
+                ablations.append((path.resolve().parent.name, content["cells"]))
             continue
         entries = read_log(path)
         if not entries:
             sys.exit(f"plot_training.py: {path}: no step was logged")
         logs.append((path.resolve().parent.name, entries))
-    return logs, ablations
+    return logs, ablations, scores
 
 
 def running_mean(values, window):
@@ -187,6 +192,41 @@ def plot_ablation(cells, title, matplotlib, pyplot, directory, name):
     return write(figure, pyplot, directory, name)
 
 
+def plot_healing(scores, title, matplotlib, pyplot, directory, name):
+    """A panel for each study: accuracy against steps of healing, each seed and their mean, a line for each k."""
+    studies = {}
+    for score in scores:
+        if score["task"].startswith("minilm_"):
+            healed = re.fullmatch(r"k(\d+)-(\d+)", score["pretrained"])
+            k, steps = map(int, healed.groups()) if healed else (None, 0)
+            study = studies.setdefault(score["task"], {})
+            study.setdefault(k, {}).setdefault(steps, []).append(score["accuracy"])
+    if not studies:
+        sys.exit("plot_training.py: no score of a study of healing")
+    figure, panels = new_figure(pyplot, len(studies), title,
+                                "each seed and their mean; dashed, with its range: softmax attention")
+    for axes, (study, lines) in zip(panels, studies.items()):
+        softmax = [value for values in lines.pop(None, {}).values() for value in values]
+        if softmax:
+            axes.axhspan(min(softmax), max(softmax), color=COLOURS[-1], alpha=0.15, linewidth=0)
+            axes.axhline(statistics.mean(softmax), color=COLOURS[-1], linestyle="--", label="softmax")
+        for i, (k, at) in enumerate(sorted(lines.items())):
+            for steps, values in at.items():
+                axes.plot([steps] * len(values), values, "o", color=COLOURS[i], alpha=0.45, markersize=5,
+                          markeredgewidth=0)
+            axes.plot(sorted(at), [statistics.mean(at[steps]) for steps in sorted(at)], color=COLOURS[i], linewidth=2,
+                      marker="o", markersize=4.5, markeredgecolor="white", markeredgewidth=0.7, label=f"k = {k}")
+        prepare(axes, study)
+        axes.set_xlabel("steps of healing")
+        axes.set_xscale("symlog", linthresh=100)
+        axes.set_xticks(sorted({steps for at in lines.values() for steps in at}))
+        axes.xaxis.set_major_formatter(matplotlib.ticker.FuncFormatter(lambda v, _: f"{v:,.0f}"))
+        axes.xaxis.set_minor_locator(matplotlib.ticker.NullLocator())
+        axes.yaxis.set_major_formatter(matplotlib.ticker.PercentFormatter(1, decimals=None))
+        axes.legend(loc="best", frameon=False, fontsize=10)
+    return write(figure, pyplot, directory, name)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runs", nargs="+", type=pathlib.Path, metavar="RUN", help="folder, log.jsonl or results.json")
@@ -194,7 +234,8 @@ def main():
                         "else its folder's name")
     parser.add_argument("--title", help="above the picture")
     parser.add_argument("--output", metavar="DIR", type=pathlib.Path, default=pathlib.Path("."))
-    parser.add_argument("--name", help="of the picture's files; default training or ablation")
+    parser.add_argument("--name", help="of the picture's files; default training, ablation or "
+                        "healing")
     arguments = parser.parse_args()
     try:
         import matplotlib
@@ -206,7 +247,7 @@ def main():
     matplotlib.rcParams.update({"svg.hashsalt": "linformer", "axes.edgecolor": "#80868b", "xtick.color": "#3c4043",
                                 "ytick.color": "#3c4043", "axes.labelcolor": "#3c4043"})
     try:
-        logs, ablations = read_runs(arguments.runs)
+        logs, ablations, scores = read_runs(arguments.runs)
     except OSError as error:
         sys.exit(f"plot_training.py: {error}")
     except (ValueError, KeyError, TypeError) as error:
@@ -224,6 +265,9 @@ def main():
         name = (arguments.name or "ablation") + (f"_{label}" if len(ablations) > 1 else "")
         written += plot_ablation(cells, arguments.title or f"Ablation: {label}", matplotlib, pyplot, arguments.output,
                                  name)
+    if scores:
+        written += plot_healing(scores, arguments.title or "Accuracy after healing", matplotlib, pyplot,
+                                arguments.output, arguments.name or "healing")
     for path in written:
         print(f"wrote {path}")
 
