@@ -178,8 +178,10 @@ namespace linformer::inline LINFORMER_ABI::neon {
 
 namespace linformer::inline LINFORMER_ABI::detail {
 
-/// The kernels of a path other than Isa::eigen.
-[[nodiscard]] inline const VectorKernels& vector_kernels([[maybe_unused]] Isa isa) {
+/// The kernels of a path other than Isa::eigen. A template, so that a program of many sources can compile them in one:
+/// `extern template const VectorKernels& vector_kernels<>(Isa)` in the others.
+template <class = void>
+[[nodiscard]] const VectorKernels& vector_kernels([[maybe_unused]] Isa isa) {
 #ifdef __x86_64__
   static constexpr const VectorKernels* kernels[] = {&avx2::kernels, &avx512::kernels, &avx512_bf16::kernels};
   return *kernels[static_cast<int>(isa) - static_cast<int>(Isa::avx2)];
