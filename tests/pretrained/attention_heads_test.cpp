@@ -143,15 +143,19 @@ TEST_CASE("a Linformer, and projections of another n, are refused", "[attention_
   const Encoder<double> encoder = encoder_with_heads(false);
   const Encoder<double> linformer = to_linformer(encoder, {.sequence_length = 20, .projected_length = 4});
   CHECK(error_of([&] { AttentionHeads<double> heads(linformer); }).code() == ErrorCode::unsupported);
-  const auto project_all = [&](const AttentionHeads<double>& heads) {
+  const auto project_all = [&](const AttentionHeads<double>& heads, const Encoder<double>& of) {
     heads.for_each(
         ragged_tokens(),
         [&](const LayerAttention<double>& attention) {
-          static_cast<void>(heads.projected(attention, linformer.projections(), resources.execution));
+          static_cast<void>(heads.projected(attention, of.projections(), resources.execution));
         },
         resources.execution);
   };
-  CHECK(error_of([&] { project_all(AttentionHeads<double>(encoder)); }).code() == ErrorCode::shape_mismatch);
-  project_all(AttentionHeads<double>(encoder, 20));
-  CHECK(error_of([&] { project_all(AttentionHeads<double>(encoder, 8)); }).code() == ErrorCode::sequence_too_long);
+  CHECK(error_of([&] { project_all(AttentionHeads<double>(encoder), linformer); }).code() == ErrorCode::shape_mismatch);
+  project_all(AttentionHeads<double>(encoder, 20), linformer);
+  CHECK(error_of([&] { project_all(AttentionHeads<double>(encoder, 8), linformer); }).code() ==
+        ErrorCode::shape_mismatch);
+  const Encoder<double> shorter = to_linformer(encoder, {.sequence_length = 8, .projected_length = 4});
+  CHECK(error_of([&] { project_all(AttentionHeads<double>(encoder, 8), shorter); }).code() ==
+        ErrorCode::sequence_too_long);
 }
