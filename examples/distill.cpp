@@ -17,7 +17,7 @@ struct Options : TrainingOptions {
   std::string teacher, student, output = "healed", train = "projections";
   std::vector<std::string> files;
   std::int64_t warmup = 20;
-  double hidden_states = 1, embeddings = 1;
+  double hidden_states = 1, embeddings = 1, layers = 1;
   Index validation = 64;
   bool recompute = false;
 
@@ -33,6 +33,7 @@ struct Options : TrainingOptions {
                    {"warmup", warmup},
                    {"hidden_states", hidden_states},
                    {"embeddings", embeddings},
+                   {"layers", layers},
                    {"data", fingerprint_of(training, {})},
                    {"teacher", fingerprint_of(original)},
                    {"student", fingerprint_of(model)},
@@ -77,10 +78,12 @@ class DistillationTask {
 
   LossSum accumulate(Index i, Model& gradient) {
     const TokenBatch& tokens = batches_[static_cast<std::size_t>(i)];
-    const Matrix<float> goal = hidden_states(teacher_, tokens, execution_);
-    return distillation_gradient<float>(student_, goal, tokens,
-                                        {.hidden_states = options_.hidden_states, .embeddings = options_.embeddings},
-                                        {.recompute = options_.recompute}, 1.0, cache_, gradient, execution_);
+    Matrix<float> goal(tokens.layout.rows(), teacher_.config().model_width);
+    teacher_.forward(tokens, goal, {.recompute = true}, &teacher_cache_, execution_);
+    return distillation_gradient<float>(
+        student_, {goal, &teacher_cache_}, tokens,
+        {.hidden_states = options_.hidden_states, .embeddings = options_.embeddings, .layers = options_.layers},
+        {.recompute = options_.recompute}, 1.0, cache_, gradient, execution_);
   }
 
   /// Cosines of outputs and of embeddings to the teacher's, on texts that are not trained on: in every process of all.
@@ -118,7 +121,7 @@ class DistillationTask {
   std::uint64_t step_ = 0;
   MicroBatches parts_;
   std::vector<TokenBatch> batches_;
-  EncoderCache<float> cache_;
+  EncoderCache<float> cache_, teacher_cache_;
 };
 
 int heal(const Encoder<float>& teacher, StudentEncoder<float> student, const Options& options,
@@ -186,6 +189,8 @@ int main(int argc, char** argv) {
   app.add_option("--hidden-states", options.hidden_states, "weight of the tokens' outputs in the loss")
       ->check(CLI::NonNegativeNumber);
   app.add_option("--embeddings", options.embeddings, "weight of the texts' embeddings in the loss")
+      ->check(CLI::NonNegativeNumber);
+  app.add_option("--layers", options.layers, "weight of the outputs of all layers before the last in the loss")
       ->check(CLI::NonNegativeNumber);
   options.add_to(app);
   app.add_option("--steps", options.steps, "steps in all")->check(CLI::PositiveNumber);

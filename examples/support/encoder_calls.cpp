@@ -65,6 +65,6 @@ template std::vector<linformer::LayerDifference> linformer::layer_differences<fl
                                                                                      const linformer::TokenBatch&,
                                                                                      const linformer::Execution&);
 template linformer::LossSum linformer::distillation_gradient<float>(
-    const linformer::Encoder<float>&, const linformer::ConstMatrixRef<float>&, const linformer::TokenBatch&,
+    const linformer::Encoder<float>&, const linformer::TeacherOutputs<float>&, const linformer::TokenBatch&,
     const linformer::DistillationConfig&, const linformer::EncoderOptions&, double, linformer::EncoderCache<float>&,
     linformer::Encoder<float>&, const linformer::Execution&);

@@ -35,6 +35,6 @@ extern template std::vector<linformer::LayerDifference> linformer::layer_differe
     const linformer::Encoder<float>&, const linformer::Encoder<float>&, const linformer::TokenBatch&,
     const linformer::Execution&);
 extern template linformer::LossSum linformer::distillation_gradient<float>(
-    const linformer::Encoder<float>&, const linformer::ConstMatrixRef<float>&, const linformer::TokenBatch&,
+    const linformer::Encoder<float>&, const linformer::TeacherOutputs<float>&, const linformer::TokenBatch&,
     const linformer::DistillationConfig&, const linformer::EncoderOptions&, double, linformer::EncoderCache<float>&,
     linformer::Encoder<float>&, const linformer::Execution&);

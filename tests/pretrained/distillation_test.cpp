@@ -28,7 +28,8 @@ Encoder<double> teacher_encoder() {
   return encoder;
 }
 
-const std::vector<std::vector<std::int32_t>> some_texts = {{1, 5, 9, 13, 17, 2, 6, 10, 14, 18, 3, 7}, {4, 8, 12}, {}, {19}};
+const std::vector<std::vector<std::int32_t>> some_texts = {
+    {1, 5, 9, 13, 17, 2, 6, 10, 14, 18, 3, 7}, {4, 8, 12}, {}, {19}};
 
 /// ½‖h − t‖²/D over tokens and 1 − cosine of the texts' means, times their tokens, as they are written down.
 double loss_of(const Matrix<double>& h, const Matrix<double>& t, const BatchLayout& layout,
@@ -58,7 +59,7 @@ TEST_CASE("the gradient of distillation is that of its loss", "[distillation]") 
   const DistillationConfig config{.hidden_states = 0.7, .embeddings = 1.3};
   Encoder<double> gradient = zero_gradient(student);
   const LossSum sum =
-      distillation_gradient<double>(student, goal, tokens, config, {}, 2.0, cache, gradient, resources.execution);
+      distillation_gradient<double>(student, {goal}, tokens, config, {}, 2.0, cache, gradient, resources.execution);
   const Matrix<double> out = student(tokens, resources.execution);
   CHECK(sum.weight == 16);
   CHECK(std::abs(sum.loss - loss_of(out, goal, tokens.layout, config)) < 1e-12 * sum.loss);
@@ -70,6 +71,39 @@ TEST_CASE("the gradient of distillation is that of its loss", "[distillation]") 
   CHECK(check.passed());
 }
 
+TEST_CASE("the gradient of every layer's outputs is that of its loss", "[distillation]") {
+  Resources resources(1);
+  EncoderCache<double> cache, teacher_cache;
+  const Encoder<double> teacher = teacher_encoder();
+  const TokenBatch tokens = TokenBatch::from_sequences(some_texts);
+  Matrix<double> goal(tokens.layout.rows(), 8);
+  teacher.forward(tokens, goal, {.recompute = true}, &teacher_cache, resources.execution);
+  const Encoder<double> student = to_linformer(teacher, {.projected_length = 4});
+  const DistillationConfig config{.hidden_states = 0.7, .embeddings = 0, .layers = 1.9};
+  const auto loss_at = [&](const Encoder<double>& at) {
+    EncoderCache<double> its;
+    Matrix<double> out(tokens.layout.rows(), 8);
+    at.forward(tokens, out, {}, &its, resources.execution);
+    const Matrix<double> difference = its.layers[1].input.block() - teacher_cache.inputs[1].block();
+    return loss_of(out, goal, tokens.layout, config) + config.layers * 0.5 * difference.squaredNorm() / 8;
+  };
+  for (const bool recompute : {false, true}) {
+    Encoder<double> gradient = zero_gradient(student);
+    const LossSum sum =
+        distillation_gradient<double>(student, {goal, &teacher_cache}, tokens, config, {.recompute = recompute}, 2.0,
+                                      cache, gradient, resources.execution);
+    CHECK(std::abs(sum.loss - loss_at(student)) < 1e-12 * sum.loss);
+    const GradientCheck check =
+        check_gradient(student, [&](const Encoder<double>& at) { return 2 * loss_at(at); }, gradient, {.samples = 12});
+    CAPTURE(recompute, check.worst.front().name, check.worst.front().analytic, check.worst.front().numeric);
+    CHECK(check.passed());
+  }
+  Encoder<double> gradient = zero_gradient(student);
+  CHECK_THROWS_AS(
+      distillation_gradient<double>(student, {goal}, tokens, config, {}, 2.0, cache, gradient, resources.execution),
+      Error);
+}
+
 TEST_CASE("a student that is its teacher has nothing to learn", "[distillation]") {
   Resources resources(1);
   EncoderCache<double> cache;
@@ -77,7 +111,7 @@ TEST_CASE("a student that is its teacher has nothing to learn", "[distillation]"
   const TokenBatch tokens = TokenBatch::from_sequences(some_texts);
   const Matrix<double> goal = teacher(tokens, resources.execution);
   Encoder<double> gradient = zero_gradient(teacher);
-  const LossSum sum = distillation_gradient<double>(teacher, goal, tokens, {.hidden_states = 1, .embeddings = 1}, {},
+  const LossSum sum = distillation_gradient<double>(teacher, {goal}, tokens, {.hidden_states = 1, .embeddings = 1}, {},
                                                     1.0, cache, gradient, resources.execution);
   CHECK(std::abs(sum.loss) < 1e-14);
   double largest = 0;
@@ -101,7 +135,7 @@ TEST_CASE("healing trains E and F alone, and brings a student closer", "[distill
     const TrainingStep done = trainer.step(
         student, 1,
         [&](Index, StudentEncoder<double>& gradient) {
-          return distillation_gradient<double>(student, goal, tokens, {}, {}, 1.0, cache, gradient,
+          return distillation_gradient<double>(student, {goal}, tokens, {}, {}, 1.0, cache, gradient,
                                                resources.execution);
         },
         resources.pool);

@@ -3,6 +3,8 @@
 #include <linformer/model/embeddings.hpp>
 #include <linformer/model/encoder_layer.hpp>
 
+#include <functional>
+
 namespace linformer::inline LINFORMER_ABI {
 
 /// A RoBERTa-style encoder over ragged batches of tokens. Its E and F belong to one `ProjectionSet`. Const calls with
@@ -130,8 +132,12 @@ class Encoder {
 
   /// Adds to the gradients of all weights. @param options as forward had them
   /// @param out_gradient rows × D: the gradient of forward's output; used up
+  /// @param on_layer_input called, where there is one, as on_layer_input(l, gradient) for each layer from the last to
+  /// the
+  ///   first, with the gradient of its input: for what a loss asks of that besides
   void backward(const TokenBatch& tokens, const EncoderOptions& options, EncoderCache<T>& cache,
-                MatrixRef<T> out_gradient, Encoder& gradient, const Execution& execution) const
+                MatrixRef<T> out_gradient, Encoder& gradient, const Execution& execution,
+                const std::function<void(std::size_t layer, MatrixRef<T>)>& on_layer_input = {}) const
       requires(Form::trainable) {
     check(tokens, options, /*training=*/true);
     detail::require_shape("output gradient", out_gradient.rows(), out_gradient.cols(), tokens.layout.rows(),
@@ -157,6 +163,7 @@ class Encoder {
       }
       layers_[layer].backward(projections, call, layer_site(layer), its, out_gradient, gradient.layers_[layer],
                               projection_gradients, execution);
+      if (on_layer_input) on_layer_input(layer, out_gradient);
     }
     detail::apply_dropout<T>(call, embedding_site(), config_.dropout, out_gradient, execution);
     embedding_norm_.backward(cache.embedding_sum.block(), cache.embedding_statistics, out_gradient,

@@ -28,6 +28,11 @@ struct EncoderCache {
   detail::PaddedMatrix<T> final_input;  ///< with pre_norm
   std::deque<EncoderLayerCache<T>> layers;
   std::deque<detail::PaddedMatrix<T>> inputs;  ///< of each layer, where activations are recomputed
+
+  /// A layer's input, rows × D: the output of the layer before.
+  [[nodiscard]] ConstMatrixRef<T> layer_input(std::size_t layer) const {
+    return inputs.empty() ? layers[layer].input.block() : inputs[layer].block();
+  }
 };
 
 namespace detail {
