@@ -2,6 +2,7 @@
 # Measures this library beside PyTorch, ONNX Runtime and OpenVINO: bench/peers/run.sh [arguments of peers.py…]
 # A training step beside PyTorch's: bench/peers/run.sh --training [arguments of training.py…]
 # A whole encoder in inference: bench/peers/run.sh --encoder [arguments of encoders.py…]
+# MiniLM in inference: bench/peers/run.sh --encoder --model build/minilm --n 128,512,4096 --batch 1,32
 # Makes a virtual environment in build/peers, compiles the library without flags, runs, prints the table.
 cd "$(dirname "$0")/../.." && . scripts/common.sh
 
