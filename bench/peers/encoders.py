@@ -422,8 +422,8 @@ def main():
     parser.add_argument("--bf16", action="store_true", help="ours in bf16 too, beside OpenVINO's")
     parser.add_argument("--first-token", action="store_true", help="ours for the first token's row alone too")
     parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--turn-seconds", type=float, default=0.1, help="of a turn, judged by a first call; at least a call")
-    parser.add_argument("--most-seconds", type=float, default=120, help="of a cell's rounds, unless they are three or fewer")
+    parser.add_argument("--turn-seconds", type=float, default=0.1, help="of a turn, judged by the first call")
+    parser.add_argument("--most-seconds", type=float, default=120, help="of a cell's rounds after the third")
     parser.add_argument("--output", default="encoders.json")
     args = parser.parse_args()
 
