@@ -17,7 +17,7 @@ struct Options : TrainingOptions {
   std::string teacher, student, output = "healed", train = "projections";
   std::vector<std::string> files;
   std::int64_t warmup = 20;
-  double hidden_states = 1, embeddings = 1, layers = 1;
+  double hidden_states = 1, embeddings = 1, layers = 0;
   Index validation = 64;
   bool recompute = false;
 
