@@ -39,9 +39,9 @@ TEST_CASE("parameters have BERT's names and PyTorch's orientation, E and F k x n
                          .context_width = 5,
                          .projected_bias = true};
   const ParameterNames block{"query.weight 10 x 6",   "query.bias 10",           "key.weight 10 x 5",
-                    "key.bias 10",           "value.weight 10 x 5",     "value.bias 10",
-                    "projected_key.bias 10", "projected_value.bias 10", "output.dense.weight 6 x 10",
-                    "output.dense.bias 6"};
+                             "key.bias 10",           "value.weight 10 x 5",     "value.bias 10",
+                             "projected_key.bias 10", "projected_value.bias 10", "output.dense.weight 6 x 10",
+                             "output.dense.bias 6"};
   const struct {
     Sharing sharing;
     ProjectionConfig projection;
@@ -78,8 +78,9 @@ TEST_CASE("parameters have BERT's names and PyTorch's orientation, E and F k x n
   }
   config.query_key_value_bias = config.output_bias = config.projected_bias = false;
   config.mechanism = Mechanism::softmax;
-  CHECK(list(LinformerAttention<double>(config, 1)) ==
-        ParameterNames{"query.weight 10 x 6", "key.weight 10 x 5", "value.weight 10 x 5", "output.dense.weight 6 x 10"});
+  CHECK(list(LinformerAttention<double>(config, 1)) == ParameterNames{"query.weight 10 x 6", "key.weight 10 x 5",
+                                                                      "value.weight 10 x 5",
+                                                                      "output.dense.weight 6 x 10"});
 }
 
 TEST_CASE("the seed decides the weights, to the bit, on every compiler") {

@@ -30,9 +30,8 @@ void for_each_gradient(Module& gradient, const Visitor& f) {
 /// The gradients of this process become those of all. @param gradient a model's, or a layer's
 template <Scalar T, class Module, World W>
 void sum_gradients(Module& gradient, RankGrid<W>& grid) {
-  detail::for_each_gradient<T>(gradient, [&](std::span<T> values, bool partial) {
-    (partial ? grid.same_part : grid.all).sum(values);
-  });
+  detail::for_each_gradient<T>(
+      gradient, [&](std::span<T> values, bool partial) { (partial ? grid.same_part : grid.all).sum(values); });
 }
 
 /// The norm of such sums, of all parameters with each part of them once: the same in every process.
