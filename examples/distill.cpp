@@ -79,7 +79,7 @@ class DistillationTask {
   LossSum accumulate(Index i, Model& gradient) {
     const TokenBatch& tokens = batches_[static_cast<std::size_t>(i)];
     Matrix<float> goal(tokens.layout.rows(), teacher_.config().model_width);
-    teacher_.forward(tokens, goal, {.recompute = true}, &teacher_cache_, execution_);
+    teacher_.forward(tokens, goal, {.recompute = true}, options_.layers != 0 ? &teacher_cache_ : nullptr, execution_);
     return distillation_gradient<float>(
         student_, {goal, &teacher_cache_}, tokens,
         {.hidden_states = options_.hidden_states, .embeddings = options_.embeddings, .layers = options_.layers},

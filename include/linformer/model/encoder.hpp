@@ -132,9 +132,8 @@ class Encoder {
 
   /// Adds to the gradients of all weights. @param options as forward had them
   /// @param out_gradient rows × D: the gradient of forward's output; used up
-  /// @param on_layer_input called, where there is one, as on_layer_input(l, gradient) for each layer from the last to
-  /// the
-  ///   first, with the gradient of its input: for what a loss asks of that besides
+  /// @param on_layer_input where there is one, called as on_layer_input(l, gradient) for each layer from the last to
+  ///   the first with the gradient of its input, to which it may add what a loss asks of that besides
   void backward(const TokenBatch& tokens, const EncoderOptions& options, EncoderCache<T>& cache,
                 MatrixRef<T> out_gradient, Encoder& gradient, const Execution& execution,
                 const std::function<void(std::size_t layer, MatrixRef<T>)>& on_layer_input = {}) const
