@@ -136,7 +136,6 @@ void keys_values_backward(const AttentionWeights<T>& weights, const ContextStrea
       Eigen::Map<Vector<T>> its_ones(execution.workspace.matrix<T>(1, rows).data(), rows);
       context.sums()[place.stream].read(described.columns, streams.streams()[place.stream].projection->averages(), z,
                                         {its_ones.data(), static_cast<std::size_t>(rows)});
-      z_gradient.setZero();
       linear_input_backward<T>(w.weight.middleRows(first, width), given, z_gradient, execution);
       linear_weight_backward<T>(z, given, to_w.weight.middleRows(first, width), nullptr, execution);
       for (Index i = 0; i < rows; ++i) sums.row(described.column(i)) += z_gradient.row(i);
