@@ -1,7 +1,6 @@
 #pragma once
 
-// What the tests of attention/ share: inputs, masks, comparisons, and one place where the costly templates are
-// compiled.
+// What the tests of attention/ share: inputs, masks, comparisons.
 
 #include <linformer/linformer.hpp>
 
@@ -16,36 +15,6 @@
 #include <string>
 #include <string_view>
 #include <vector>
-
-// The templates that cost the compiler most are compiled once, in attention_support.cpp.
-#ifdef LINFORMER_TEST_INSTANTIATE
-#define LINFORMER_TEST_TEMPLATE template
-#else
-#define LINFORMER_TEST_TEMPLATE extern template
-#endif
-#define LINFORMER_TEST_TEMPLATES(T)                                                                                    \
-  LINFORMER_TEST_TEMPLATE void multiply<T>(Isa, const Operand<T>&, const Operand<T>&, MatrixRef<T>,                    \
-                                           const ProductTerms<T>&);                                                    \
-  LINFORMER_TEST_TEMPLATE void absorb_scores<T>(Isa, MatrixRef<T>, MatrixRef<T>, MatrixRef<T>, MatrixRef<T>);          \
-  LINFORMER_TEST_TEMPLATE void accumulate_context<T>(const TransposedWeights<T>&, const ContextStreams<T>&, Index,     \
-                                                     const Positions&, const ConstMatrixRef<T>&, ProjectedContext<T>&, \
-                                                     const Execution&);                                                \
-  LINFORMER_TEST_TEMPLATE void finish_context<T>(const TransposedWeights<T>&, const LayerProjections<T>&,              \
-                                                 const ContextStreams<T>&, const ProjectedContext<T>&, Index,          \
-                                                 KeysValues<T>&, const Execution&);                                    \
-  LINFORMER_TEST_TEMPLATE void attend_queries<T>(const TransposedWeights<T>&, const KeysValues<T>&, const Positions&,  \
-                                                 const ConstMatrixRef<T>&, MatrixRef<T>, const WeightsRequest<T>&,     \
-                                                 const Execution&);                                                    \
-  LINFORMER_TEST_TEMPLATE void attend_materialised<T>(const TransposedWeights<T>&, const KeysValues<T>&,               \
-                                                      const Positions&, const ConstMatrixRef<T>&, MatrixRef<T>,        \
-                                                      const WeightsRequest<T>&, const Execution&);                     \
-  LINFORMER_TEST_TEMPLATE void keys_values_of_tokens<T>(const TransposedWeights<T>&, const ConstMatrixRef<T>&,         \
-                                                        const Positions&, Index, Index, KeysValues<T>&,                \
-                                                        const Execution&);
-namespace linformer::inline LINFORMER_ABI {
-LINFORMER_TEST_TEMPLATES(float)
-LINFORMER_TEST_TEMPLATES(double)
-}  // namespace linformer::inline LINFORMER_ABI
 
 using namespace linformer;
 

@@ -114,8 +114,8 @@ void attend_queries(const TransposedWeights<T>& weights, const KeysValues<T>& co
   const auto heads = static_cast<Index>(context.heads.size());
   const Index head_width = weights.width() / heads;
   // Asked for P̄, the scores of a query must be whole; otherwise many keys are taken a tile at a time.
-  const Index most = context.rows();
-  const Index key_tile = request.probabilities.empty() ? std::min(detail::key_tile, most) : most;
+  const Index key_tile =
+      request.probabilities.empty() ? std::min(detail::key_tile, context.key_tile()) : context.rows();
   const detail::EvenParts tiles(x.rows(), detail::query_tile);
   execution.run(tiles.count(), [&](Index task, const Compute& compute) {
     const Index first = tiles.first(task);

@@ -42,12 +42,10 @@ class AttentionBlock {
 
   /// f(name, shape, values): `query.weight`, `query.bias`, `key.…`, `value.…`, `projected_key.bias`,
   /// `projected_value.bias`, `output.dense.weight`, `output.dense.bias`, those that exist.
-  template <class Visitor>
-  void for_each_parameter(Visitor&& visitor) requires(Weights::trainable) {
+  void for_each_parameter(const ParameterVisitor<T>& visitor) requires(Weights::trainable) {
     weights_.for_each_parameter(visitor);
   }
-  template <class Visitor>
-  void for_each_parameter(Visitor&& visitor) const requires(Weights::trainable) {
+  void for_each_parameter(const ParameterVisitor<const T>& visitor) const requires(Weights::trainable) {
     weights_.for_each_parameter(visitor);
   }
 
@@ -294,7 +292,7 @@ class AttentionBlock {
     } else {
       // Asked for P, tiled softmax takes all keys of a query at once.
       const bool whole = config_.mechanism == Mechanism::softmax_tiled && !request.probabilities.empty();
-      const Index key_tile = whole ? its.context.rows() : detail::key_tile;
+      const Index key_tile = whole ? std::max(its.context.rows(), Index{1}) : detail::key_tile;
       keys_values_of_tokens(weights, its.context, its.tokens, config_.heads, key_tile, keys_values, execution);
     }
     if (config_.mechanism == Mechanism::softmax && its.context.rows() != 0) {

@@ -58,6 +58,8 @@ class KeysValues {
   [[nodiscard]] Index rows() const { return values_.rows(); }
   /// h·d; absorbed, D
   [[nodiscard]] Index width() const { return width_; }
+  /// Keys that lie together.
+  [[nodiscard]] Index key_tile() const { return key_tile_; }
   /// width × count, a key a column, scaled by 1/√d: neighbouring keys of one tile.
   [[nodiscard]] auto keys(Index first, Index count) const {
     return keys_.block().block(first / key_tile_ * width_, first % key_tile_, width_, count);

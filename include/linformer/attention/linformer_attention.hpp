@@ -55,13 +55,11 @@ class LinformerAttention {
   [[nodiscard]] std::vector<std::string> partial_parameters() const { return projections_.partial_parameters(); }
 
   /// f(name, shape, values) for every weight, those of the block, then those of its projections.
-  template <class Visitor>
-  void for_each_parameter(Visitor&& visitor) requires(Weights::trainable) {
+  void for_each_parameter(const ParameterVisitor<T>& visitor) requires(Weights::trainable) {
     block_.for_each_parameter(visitor);
     projections_.for_each_parameter(visitor);
   }
-  template <class Visitor>
-  void for_each_parameter(Visitor&& visitor) const requires(Weights::trainable) {
+  void for_each_parameter(const ParameterVisitor<const T>& visitor) const requires(Weights::trainable) {
     block_.for_each_parameter(visitor);
     projections_.for_each_parameter(visitor);
   }

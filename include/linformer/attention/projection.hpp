@@ -118,18 +118,16 @@ class Projection {
         kind_);
   }
 
-  template <class Visitor>
-  void for_each_parameter(const ParameterName& name, Visitor&& visitor) {
+  void for_each_parameter(const ParameterName& name, const ParameterVisitor<T>& visitor) {
     visit(*this, name, visitor);
   }
-  template <class Visitor>
-  void for_each_parameter(const ParameterName& name, Visitor&& visitor) const {
+  void for_each_parameter(const ParameterName& name, const ParameterVisitor<const T>& visitor) const {
     visit(*this, name, visitor);
   }
 
  private:
-  template <class Self, class Visitor>
-  static void visit(Self& self, const ParameterName& name, Visitor& visitor) {
+  template <class Self, class Value>
+  static void visit(Self& self, const ParameterName& name, const ParameterVisitor<Value>& visitor) {
     if (auto* learned = std::get_if<LearnedProjection<T>>(&self.kind_)) {
       detail::visit_matrix(name + ".weight", learned->weight, visitor);
     } else if (auto* convolution = std::get_if<Convolution<T>>(&self.kind_)) {

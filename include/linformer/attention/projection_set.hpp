@@ -139,12 +139,10 @@ class ProjectionSet {
   }
 
   /// f(name, shape, values): `projections[.layer][.head][.key|.value].weight` and `.bias`, shared indices left out.
-  template <class Visitor>
-  void for_each_parameter(Visitor&& visitor) {
+  void for_each_parameter(const ParameterVisitor<T>& visitor) {
     for (std::size_t i = 0; i < distinct_.size(); ++i) distinct_[i].for_each_parameter(names_[i], visitor);
   }
-  template <class Visitor>
-  void for_each_parameter(Visitor&& visitor) const {
+  void for_each_parameter(const ParameterVisitor<const T>& visitor) const {
     for (std::size_t i = 0; i < distinct_.size(); ++i) distinct_[i].for_each_parameter(names_[i], visitor);
   }
 

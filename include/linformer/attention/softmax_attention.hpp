@@ -6,7 +6,7 @@ namespace linformer::inline LINFORMER_ABI {
 
 /// K and V of all tokens of a context, as `attend_queries` takes them: softmax attention is Linformer's with E = F = I.
 /// @param tokens positions of the rows, which are their columns of P
-/// @param key_tile keys that lie together: a multiple of `query_tile`, or all
+/// @param key_tile most keys that lie together, at least 1: a multiple of `query_tile`, or all
 template <Scalar T>
 void keys_values_of_tokens(const TransposedWeights<T>& weights, const ConstMatrixRef<T>& rows, const Positions& tokens,
                            Index heads, Index key_tile, KeysValues<T>& result, const Execution& execution) {
@@ -21,11 +21,16 @@ void keys_values_of_tokens(const TransposedWeights<T>& weights, const ConstMatri
     for (Index i = 0; i < tokens.count; ++i) head.columns[static_cast<std::size_t>(i)] = tokens[i];
     head.score_bias.clear();
   }
-  result.resize(rows.rows(), width, false, key_tile);
-  constexpr Index tile = detail::query_tile;
-  execution.run((rows.rows() + tile - 1) / tile, [&](Index task, const Compute& compute) {
-    const Index first = task * tile;
-    const Index count = std::min(tile, rows.rows() - first);
+  // Tiles of about the same size, each shared out evenly: no task's rows may leave their tile.
+  const Index tiles = std::max((rows.rows() + key_tile - 1) / key_tile, Index{1});
+  const Index tile = detail::EvenParts::whole_vectors((rows.rows() + tiles - 1) / tiles);
+  result.resize(rows.rows(), width, false, tile);
+  const detail::EvenParts parts(tile, detail::query_tile);
+  execution.run(tiles * parts.count(), [&](Index task, const Compute& compute) {
+    const Index part = task % parts.count();
+    const Index first = task / parts.count() * tile + parts.first(part);
+    const Index count = std::min(parts.rows(part), rows.rows() - first);
+    if (count <= 0) return;
     const Operand<T> columns = operand<T>(transposed<T>(rows.middleRows(first, count), compute), compute);
     MatrixRef<T> keys = result.keys(first, count);
     multiply<T>(compute.isa, weights.key, columns, keys, {.row_bias = detail::data_or_null(weights.key_bias)});
@@ -70,8 +75,8 @@ void attend_materialised(const TransposedWeights<T>& weights, const KeysValues<T
     for_each_tile([&](Index tile, Index first, Index count, const Compute& compute) {
       const ConstMatrixRef<T> of_head = queries.block(row, first, head_width, count);
       const Operand<T> its_queries = operand<T>(of_head, compute);
-      for (Index key = 0; key < keys; key += detail::key_tile) {
-        const Index its_keys = std::min(detail::key_tile, keys - key);
+      for (Index key = 0; key < keys; key += context.key_tile()) {
+        const Index its_keys = std::min(context.key_tile(), keys - key);
         multiply<T>(compute.isa, context.key_operand(key, its_keys).middle_rows(row, head_width), its_queries,
                     scores_of(tile, count).middleRows(key, its_keys));
       }

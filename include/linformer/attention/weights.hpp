@@ -62,18 +62,12 @@ struct AttentionWeights {
             key.bias,  value.bias, output.bias, projected_key_bias, projected_value_bias};
   }
 
-  template <class Visitor>
-  void for_each_parameter(Visitor&& visitor) {
-    visit(*this, visitor);
-  }
-  template <class Visitor>
-  void for_each_parameter(Visitor&& visitor) const {
-    visit(*this, visitor);
-  }
+  void for_each_parameter(const ParameterVisitor<T>& visitor) { visit(*this, visitor); }
+  void for_each_parameter(const ParameterVisitor<const T>& visitor) const { visit(*this, visitor); }
 
  private:
-  template <class Self, class Visitor>
-  static void visit(Self& self, Visitor& visitor) {
+  template <class Self, class Value>
+  static void visit(Self& self, const ParameterVisitor<Value>& visitor) {
     self.query.for_each_parameter("query", visitor);
     self.key.for_each_parameter("key", visitor);
     self.value.for_each_parameter("value", visitor);

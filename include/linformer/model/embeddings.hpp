@@ -63,18 +63,16 @@ struct TokenEmbeddings {
     }
   }
 
-  template <class Visitor>
-  void for_each_parameter(const ParameterName& name, Visitor&& visitor) {
+  void for_each_parameter(const ParameterName& name, const ParameterVisitor<T>& visitor) {
     visit(*this, name, visitor);
   }
-  template <class Visitor>
-  void for_each_parameter(const ParameterName& name, Visitor&& visitor) const {
+  void for_each_parameter(const ParameterName& name, const ParameterVisitor<const T>& visitor) const {
     visit(*this, name, visitor);
   }
 
  private:
-  template <class Self, class Visitor>
-  static void visit(Self& self, const ParameterName& name, Visitor& visitor) {
+  template <class Self, class Value>
+  static void visit(Self& self, const ParameterName& name, const ParameterVisitor<Value>& visitor) {
     self.words.for_each_parameter(name + ".word_embeddings", visitor);
     self.positions.for_each_parameter(name + ".position_embeddings", visitor);
     self.types.for_each_parameter(name + ".token_type_embeddings", visitor);

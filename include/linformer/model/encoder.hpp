@@ -31,10 +31,11 @@ class Encoder {
       set.held = held_;
       projections_ = ProjectionSet<T>(set, seed);
     }
-    visit_own(*this, [&](const std::string& name, Shape shape, std::span<T> values) {
+    const auto draw = [&](const std::string& name, Shape shape, std::span<T> values) {
       if (shape.size() != 2) return;
       fill_normal(values, stream.derive(name), T{0.02F}, name == position_table ? held_.begin * shape[1] : 0);
-    });
+    };
+    visit_own(*this, ParameterVisitor<T>(draw));
   }
 
   /// The same encoder for inference alone: weights of products lie as products read them, in full precision or rounded
@@ -172,13 +173,11 @@ class Encoder {
 
   /// f(name, shape, values), named as in Hugging Face's BERT: `embeddings.word_embeddings.weight`, …,
   /// `encoder.layer.0.…`, and `projections.…`.
-  template <class Visitor>
-  void for_each_parameter(Visitor&& visitor) requires(Form::trainable) {
+  void for_each_parameter(const ParameterVisitor<T>& visitor) requires(Form::trainable) {
     visit_own(*this, visitor);
     projections_.for_each_parameter(visitor);
   }
-  template <class Visitor>
-  void for_each_parameter(Visitor&& visitor) const requires(Form::trainable) {
+  void for_each_parameter(const ParameterVisitor<const T>& visitor) const requires(Form::trainable) {
     visit_own(*this, visitor);
     projections_.for_each_parameter(visitor);
   }
@@ -225,8 +224,8 @@ class Encoder {
     return projections;
   }
 
-  template <class Self, class Visitor>
-  static void visit_own(Self& self, Visitor&& visitor) {
+  template <class Self, class Value>
+  static void visit_own(Self& self, const ParameterVisitor<Value>& visitor) {
     self.embeddings_.for_each_parameter("embeddings", visitor);
     self.embedding_norm_.for_each_parameter("embeddings.LayerNorm", visitor);
     for (std::size_t layer = 0; layer < self.layers_.size(); ++layer) {

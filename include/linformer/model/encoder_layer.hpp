@@ -195,12 +195,11 @@ class EncoderLayer {
   /// f(name, shape, values), named as in Hugging Face's BERT: `attention.self.query.weight`, …,
   /// `attention.output.dense.weight`, `attention.output.LayerNorm.weight`, `intermediate.dense.weight`,
   /// `output.dense.weight`, `output.LayerNorm.weight`.
-  template <class Visitor>
-  void for_each_parameter(const ParameterName& name, Visitor&& visitor) requires(Form::trainable) {
+  void for_each_parameter(const ParameterName& name, const ParameterVisitor<T>& visitor) requires(Form::trainable) {
     visit(*this, name, visitor);
   }
-  template <class Visitor>
-  void for_each_parameter(const ParameterName& name, Visitor&& visitor) const requires(Form::trainable) {
+  void for_each_parameter(const ParameterName& name, const ParameterVisitor<const T>& visitor) const
+      requires(Form::trainable) {
     visit(*this, name, visitor);
   }
 
@@ -241,8 +240,8 @@ class EncoderLayer {
     attention_.forward(projections, queries, read->layout(), x, call.layout, y, options);
   }
 
-  template <class Self, class Visitor>
-  static void visit(Self& self, const ParameterName& name, Visitor& visitor) {
+  template <class Self, class Value>
+  static void visit(Self& self, const ParameterName& name, const ParameterVisitor<Value>& visitor) {
     self.attention_.for_each_parameter([&](const ParameterName& own, Shape shape, auto values) {
       visitor(name + (own.view().starts_with("output.") ? ".attention." : ".attention.self.") + own, shape, values);
     });

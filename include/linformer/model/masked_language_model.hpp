@@ -90,12 +90,8 @@ class MaskedLanguageModel {
   }
 
   /// f(name, shape, values): the encoder's, then `lm_head.dense.weight`, `lm_head.layer_norm.weight`, `lm_head.bias`, …
-  template <class Visitor>
-  void for_each_parameter(Visitor&& visitor) requires(Form::trainable) {
-    visit(*this, visitor);
-  }
-  template <class Visitor>
-  void for_each_parameter(Visitor&& visitor) const requires(Form::trainable) {
+  void for_each_parameter(const ParameterVisitor<T>& visitor) requires(Form::trainable) { visit(*this, visitor); }
+  void for_each_parameter(const ParameterVisitor<const T>& visitor) const requires(Form::trainable) {
     visit(*this, visitor);
   }
 
@@ -163,8 +159,8 @@ class MaskedLanguageModel {
     ScratchMatrix<T> inner_, active_, normal_, normal_gradient_;
   };
 
-  template <class Self, class Visitor>
-  static void visit(Self& self, Visitor& visitor) {
+  template <class Self, class Value>
+  static void visit(Self& self, const ParameterVisitor<Value>& visitor) {
     self.encoder_.for_each_parameter(visitor);
     self.dense_.for_each_parameter("lm_head.dense", visitor);
     self.norm_.for_each_parameter("lm_head.layer_norm", visitor);

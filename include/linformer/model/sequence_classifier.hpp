@@ -134,12 +134,8 @@ class SequenceClassifier {
   }
 
   /// f(name, shape, values): the encoder's, then `classifier.dense.weight`, …, `classifier.out_proj.bias`.
-  template <class Visitor>
-  void for_each_parameter(Visitor&& visitor) requires(Form::trainable) {
-    visit(*this, visitor);
-  }
-  template <class Visitor>
-  void for_each_parameter(Visitor&& visitor) const requires(Form::trainable) {
+  void for_each_parameter(const ParameterVisitor<T>& visitor) requires(Form::trainable) { visit(*this, visitor); }
+  void for_each_parameter(const ParameterVisitor<const T>& visitor) const requires(Form::trainable) {
     visit(*this, visitor);
   }
 
@@ -167,8 +163,8 @@ class SequenceClassifier {
     }
   }
 
-  template <class Self, class Visitor>
-  static void visit(Self& self, Visitor& visitor) {
+  template <class Self, class Value>
+  static void visit(Self& self, const ParameterVisitor<Value>& visitor) {
     self.encoder_.for_each_parameter(visitor);
     self.dense_.for_each_parameter("classifier.dense", visitor);
     self.output_.for_each_parameter("classifier.out_proj", visitor);

@@ -26,12 +26,10 @@ struct Embedding {
     });
   }
 
-  template <class Visitor>
-  void for_each_parameter(const ParameterName& name, Visitor&& visitor) {
+  void for_each_parameter(const ParameterName& name, const ParameterVisitor<T>& visitor) {
     detail::visit_matrix(name + ".weight", weight, visitor);
   }
-  template <class Visitor>
-  void for_each_parameter(const ParameterName& name, Visitor&& visitor) const {
+  void for_each_parameter(const ParameterName& name, const ParameterVisitor<const T>& visitor) const {
     detail::visit_matrix(name + ".weight", weight, visitor);
   }
 };

@@ -69,12 +69,10 @@ struct LayerNorm {
     }
   }
 
-  template <class Visitor>
-  void for_each_parameter(const ParameterName& name, Visitor&& visitor) {
+  void for_each_parameter(const ParameterName& name, const ParameterVisitor<T>& visitor) {
     visit(*this, name, visitor);
   }
-  template <class Visitor>
-  void for_each_parameter(const ParameterName& name, Visitor&& visitor) const {
+  void for_each_parameter(const ParameterName& name, const ParameterVisitor<const T>& visitor) const {
     visit(*this, name, visitor);
   }
 
@@ -93,8 +91,8 @@ struct LayerNorm {
     return std::span(values).subspan(static_cast<std::size_t>(first), static_cast<std::size_t>(count));
   }
 
-  template <class Self, class Visitor>
-  static void visit(Self& self, const ParameterName& name, Visitor& visitor) {
+  template <class Self, class Value>
+  static void visit(Self& self, const ParameterName& name, const ParameterVisitor<Value>& visitor) {
     detail::visit_vector(name + ".weight", self.weight, visitor);
     detail::visit_vector(name + ".bias", self.bias, visitor);
   }

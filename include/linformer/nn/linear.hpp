@@ -16,18 +16,16 @@ struct Linear {
     return {Matrix<T>::Zero(out, in), with_bias ? Vector<T>(Vector<T>::Zero(out)) : Vector<T>()};
   }
 
-  template <class Visitor>
-  void for_each_parameter(const ParameterName& name, Visitor&& visitor) {
+  void for_each_parameter(const ParameterName& name, const ParameterVisitor<T>& visitor) {
     visit(*this, name, visitor);
   }
-  template <class Visitor>
-  void for_each_parameter(const ParameterName& name, Visitor&& visitor) const {
+  void for_each_parameter(const ParameterName& name, const ParameterVisitor<const T>& visitor) const {
     visit(*this, name, visitor);
   }
 
  private:
-  template <class Self, class Visitor>
-  static void visit(Self& self, const ParameterName& name, Visitor& visitor) {
+  template <class Self, class Value>
+  static void visit(Self& self, const ParameterName& name, const ParameterVisitor<Value>& visitor) {
     detail::visit_matrix(name + ".weight", self.weight, visitor);
     detail::visit_vector(name + ".bias", self.bias, visitor);
   }

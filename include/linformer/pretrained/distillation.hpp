@@ -106,13 +106,11 @@ class StudentEncoder : public Encoder<T> {
  public:
   StudentEncoder(Encoder<T> encoder, TrainedPart part) : Encoder<T>(std::move(encoder)), part_(part) {}
 
-  template <class Visitor>
-  void for_each_parameter(Visitor&& visitor) {
+  void for_each_parameter(const ParameterVisitor<T>& visitor) {
     if (part_ == TrainedPart::all) return Encoder<T>::for_each_parameter(visitor);
     this->projections().for_each_parameter(visitor);
   }
-  template <class Visitor>
-  void for_each_parameter(Visitor&& visitor) const {
+  void for_each_parameter(const ParameterVisitor<const T>& visitor) const {
     if (part_ == TrainedPart::all) return Encoder<T>::for_each_parameter(visitor);
     this->projections().for_each_parameter(visitor);
   }

@@ -140,14 +140,8 @@ class AdamW {
 
   /// The rest of the state, in the shapes of the parameters: m of each as `exp_avg.<name>`, then v of each as
   /// `exp_avg_sq.<name>`.
-  template <class Visitor>
-  void for_each_parameter(Visitor&& visitor) {
-    visit(*this, visitor);
-  }
-  template <class Visitor>
-  void for_each_parameter(Visitor&& visitor) const {
-    visit(*this, visitor);
-  }
+  void for_each_parameter(const ParameterVisitor<T>& visitor) { visit(*this, visitor); }
+  void for_each_parameter(const ParameterVisitor<const T>& visitor) const { visit(*this, visitor); }
 
  private:
   struct Moments {
@@ -166,8 +160,8 @@ class AdamW {
     return values.subspan(cut.begin, cut.count);
   }
 
-  template <class Self, class Visitor>
-  static void visit(Self& self, Visitor& visitor) {
+  template <class Self, class Value>
+  static void visit(Self& self, const ParameterVisitor<Value>& visitor) {
     for (auto& moments : self.moments_)
       visitor("exp_avg." + moments.name, Shape(moments.shape), span_of(moments.first));
     for (auto& moments : self.moments_) {

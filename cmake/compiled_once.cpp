@@ -1,0 +1,3 @@
+#include "compiled_once.hpp"
+
+LINFORMER_COMPILED_ONCE(template)

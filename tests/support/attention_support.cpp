@@ -1,3 +1,0 @@
-#define LINFORMER_TEST_INSTANTIATE
-
-#include "support/attention_support.hpp"
