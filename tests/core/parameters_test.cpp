@@ -17,16 +17,10 @@ struct Module {
   Matrix<T> weight = Matrix<T>::Zero(3, 5);
   Vector<T> bias = Vector<T>::Zero(3), absent{};
 
-  template <class Visitor>
-  void for_each_parameter(Visitor&& visitor) {
-    visit(*this, visitor);
-  }
-  template <class Visitor>
-  void for_each_parameter(Visitor&& visitor) const {
-    visit(*this, visitor);
-  }
-  template <class Self, class Visitor>
-  static void visit(Self& self, Visitor& visitor) {
+  void for_each_parameter(const ParameterVisitor<T>& visitor) { visit(*this, visitor); }
+  void for_each_parameter(const ParameterVisitor<const T>& visitor) const { visit(*this, visitor); }
+  template <class Self, class Value>
+  static void visit(Self& self, const ParameterVisitor<Value>& visitor) {
     detail::visit_matrix("weight", self.weight, visitor);
     detail::visit_vector("bias", self.bias, visitor);
     detail::visit_vector("absent", self.absent, visitor);

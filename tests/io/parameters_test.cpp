@@ -19,13 +19,11 @@ struct Network {
   Linear<T> first = Linear<T>::zeros("first", 2, 3, true), second = Linear<T>::zeros("second", 4, 2, true);
   std::string second_name = "second";
 
-  template <class Visitor>
-  void for_each_parameter(Visitor&& visitor) {
+  void for_each_parameter(const ParameterVisitor<T>& visitor) {
     first.for_each_parameter("first", visitor);
     second.for_each_parameter(second_name, visitor);
   }
-  template <class Visitor>
-  void for_each_parameter(Visitor&& visitor) const {
+  void for_each_parameter(const ParameterVisitor<const T>& visitor) const {
     first.for_each_parameter("first", visitor);
     second.for_each_parameter(second_name, visitor);
   }

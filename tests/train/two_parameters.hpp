@@ -8,18 +8,12 @@ struct TwoParameters {
   linformer::Matrix<T> weight;
   linformer::Vector<T> bias;
 
-  template <class Visitor>
-  void for_each_parameter(Visitor&& visitor) {
-    visit(*this, visitor);
-  }
-  template <class Visitor>
-  void for_each_parameter(Visitor&& visitor) const {
-    visit(*this, visitor);
-  }
+  void for_each_parameter(const linformer::ParameterVisitor<T>& visitor) { visit(*this, visitor); }
+  void for_each_parameter(const linformer::ParameterVisitor<const T>& visitor) const { visit(*this, visitor); }
 
  private:
-  template <class Self, class Visitor>
-  static void visit(Self& self, Visitor& visitor) {
+  template <class Self, class Value>
+  static void visit(Self& self, const linformer::ParameterVisitor<Value>& visitor) {
     linformer::detail::visit_matrix("weight", self.weight, visitor);
     linformer::detail::visit_vector("bias", self.bias, visitor);
   }
