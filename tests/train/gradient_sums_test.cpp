@@ -291,6 +291,17 @@ struct TwoLayers : TwoParameters<double> {
 
 }  // namespace
 
+TEST_CASE("sums that are under way end before their memory does", "[gradient_sums]") {
+  const auto record = std::make_shared<Record>();
+  TwoLayers module{{Matrix<double>::Ones(2, 3), Vector<double>::Ones(2)}};
+  {
+    GradientSums<double, RecordedWorld> sums(RecordedWorld(record), module, 3);
+    sums.complete(module, 0);
+    CHECK(record->under_way() == 3);
+  }
+  CHECK(record->under_way() == 0);
+}
+
 TEST_CASE("processes start sums in the same order, whenever each comes there", "[gradient_sums]") {
   const Index ranks = GENERATE(Index{1}, Index{2}, Index{3}), bucket = GENERATE(Index{1}, Index{3}, Index{100});
   CAPTURE(ranks, bucket);
