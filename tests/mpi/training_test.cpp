@@ -180,7 +180,7 @@ TEST_CASE("twenty steps of several processes are those of one, and the same bits
 TEST_CASE("a step whose backward fails in all processes can be taken again", "[mpi][training]") {
   MpiWorld all(MPI_COMM_WORLD);
   Run run(all, false), failed(all, false);
-  for (const std::size_t layer : {0, 1}) {
+  for (const std::size_t layer : {std::size_t{0}, std::size_t{1}}) {
     REQUIRE_THROWS_AS(failed.fail_at(layer), std::runtime_error);
   }
   run.take_steps_until(3);
