@@ -104,8 +104,8 @@ class Trainer {
   /// @param accumulate called as accumulate(i, gradient) for each: adds the gradient of its sum of losses and returns
   ///   that sum. Or as accumulate(i, gradient, on_layer_done), which has an encoder's backward call `on_layer_done`
   ///   (`EncoderOptions`), if it is not empty and nothing is added after that backward: gradients are then on their way
-  ///   to the other processes while it goes on. What it throws is thrown in this process alone, while others wait for
-  ///   it: it should end them.
+  ///   to the other processes while it goes on. What it throws is thrown in this process alone, once the sums have come
+  ///   that it has started, as others do; they wait for the rest, so that it should end them.
   /// @throws Error not_finite in every process, with the model and the optimizer as they were, if the loss or a
   ///   gradient is not finite
   template <class Accumulate>
