@@ -16,6 +16,7 @@
 #include <chrono>
 #include <cstdint>
 #include <cstdio>
+#include <functional>
 #include <numeric>
 #include <optional>
 #include <stdexcept>
@@ -101,10 +102,11 @@ class Subject {
     const std::uint64_t step = trainer_.steps();
     trainer_.step(
         model_, 1,
-        [&](Index, Model& gradient) {
-          return masked_language_gradient(model_, layout_, masked_,
-                                          {.dropout = DropoutAddress{.seed = 1, .step = step}}, 1.0, cache_, gradient,
-                                          execution);
+        [&](Index, Model& gradient, const std::function<void(std::size_t)>& on_layer_done) {
+          return masked_language_gradient(
+              model_, layout_, masked_,
+              {.dropout = DropoutAddress{.seed = 1, .step = step}, .on_layer_done = on_layer_done}, 1.0, cache_,
+              gradient, execution);
         },
         pool_);
   }

@@ -76,14 +76,14 @@ class DistillationTask {
 
   [[nodiscard]] Index micro_batches() const { return parts_.parts; }
 
-  LossSum accumulate(Index i, Model& gradient) {
+  LossSum accumulate(Index i, Model& gradient, const OnLayerDone& on_layer_done) {
     const TokenBatch& tokens = batches_[static_cast<std::size_t>(i)];
     Matrix<float> goal(tokens.layout.rows(), teacher_.config().model_width);
     teacher_.forward(tokens, goal, {.recompute = true}, options_.layers != 0 ? &teacher_cache_ : nullptr, execution_);
     return distillation_gradient<float>(
         student_, {goal, &teacher_cache_}, tokens,
         {.hidden_states = options_.hidden_states, .embeddings = options_.embeddings, .layers = options_.layers},
-        {.recompute = options_.recompute}, 1.0, cache_, gradient, execution_);
+        {.recompute = options_.recompute, .on_layer_done = on_layer_done}, 1.0, cache_, gradient, execution_);
   }
 
   /// Cosines of outputs and of embeddings to the teacher's, on texts that are not trained on: in every process of all.

@@ -170,7 +170,8 @@ def slowed(seconds, spread, rank, step):
 
 
 def data_parallel(network, ranks, model, compute, spread, bucket):
-    """Of a step: the seconds, simulated and by formula. Buckets of gradients go one after another, after backward."""
+    """Of a step: the seconds, simulated and by formula. Buckets of gradients go one after another, after backward:
+    nothing is hidden behind it."""
     sizes = [bucket] * int(model.gradient_bytes() // bucket) + [model.gradient_bytes() % bucket]
 
     def program(rank):

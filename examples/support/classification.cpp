@@ -101,13 +101,14 @@ class ClassificationTask {
 
   [[nodiscard]] linformer::Index micro_batches() const { return parts_.parts; }
 
-  linformer::LossSum accumulate(linformer::Index i, Model& gradient) {
+  linformer::LossSum accumulate(linformer::Index i, Model& gradient, const OnLayerDone& on_layer_done) {
     const LabelledSequences::Batch& batch = batches_[static_cast<std::size_t>(i)];
     const linformer::EncoderOptions call{
         .dropout =
             linformer::DropoutAddress{
                 .seed = options_.seed, .step = step_, .first_sample = static_cast<std::uint64_t>(parts_.first(i))},
-        .recompute = options_.recompute};
+        .recompute = options_.recompute,
+        .on_layer_done = on_layer_done};
     linformer::Matrix<float> logits = model_.forward(batch.tokens, call, &cache_, execution_);
     const linformer::LossSum loss = loss_gradient(logits, batch);
     model_.backward(batch.tokens, call, cache_, logits, gradient, execution_);

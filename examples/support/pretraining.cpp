@@ -98,13 +98,14 @@ class MaskedLanguageTask {
 
   [[nodiscard]] linformer::Index micro_batches() const { return parts_.parts; }
 
-  linformer::LossSum accumulate(linformer::Index i, Model& gradient) {
+  linformer::LossSum accumulate(linformer::Index i, Model& gradient, const OnLayerDone& on_layer_done) {
     const MaskedSequences::Batch& batch = batches_[static_cast<std::size_t>(i)];
     const linformer::DropoutAddress dropout{
         .seed = options_.seed, .step = step_, .first_sample = static_cast<std::uint64_t>(parts_.first(i))};
-    return linformer::masked_language_gradient(model_, batch.layout, batch.masked,
-                                               {.dropout = dropout, .recompute = options_.recompute}, 1.0, cache_,
-                                               gradient, execution_);
+    const linformer::EncoderOptions call{
+        .dropout = dropout, .recompute = options_.recompute, .on_layer_done = on_layer_done};
+    return linformer::masked_language_gradient(model_, batch.layout, batch.masked, call, 1.0, cache_, gradient,
+                                               execution_);
   }
 
   /// Mean loss of the masked tokens of all validation batches, hidden as in epoch 0. Processes share them out.

@@ -22,6 +22,7 @@
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <optional>
 #include <sstream>
 #include <string>
@@ -83,10 +84,14 @@ struct TrainingRunConfig {
   linformer::EarlyStopping stopping{.patience = 0};  ///< with `keep_best`
 };
 
+/// What a trainer hands to backward, see `EncoderOptions::on_layer_done`.
+using OnLayerDone = std::function<void(std::size_t layer)>;
+
 /// Trains a model by a task, which has
 ///     Index prepare(std::uint64_t step)           takes up this process's data of a step; tokens of all processes
 ///     Index micro_batches()                       of this step and process
-///     LossSum accumulate(Index i, Model& gradient)  the gradient of micro-batch i, see `Trainer::step`
+///     LossSum accumulate(Index i, Model& gradient, const OnLayerDone& on_layer_done)
+///                                                 the gradient of micro-batch i, see `Trainer::step`
 ///     Evaluation evaluate()                       of the model as it is, the same in every process
 /// The folder, which all processes see, holds training.safetensors (the state), best-STEP.safetensors (the best model
 /// so far, whose step the state tells) and log.jsonl, all written by the first process. A run that was killed at any
@@ -214,7 +219,10 @@ class TrainingRun {
     const auto start = Clock::now();
     const linformer::Index tokens = task.prepare(steps());
     const linformer::TrainingStep done = trainer_.step(
-        model_, task.micro_batches(), [&](linformer::Index i, Model& gradient) { return task.accumulate(i, gradient); },
+        model_, task.micro_batches(),
+        [&](linformer::Index i, Model& gradient, const OnLayerDone& on_layer_done) {
+          return task.accumulate(i, gradient, on_layer_done);
+        },
         pool);
     tokens_ += static_cast<double>(tokens);
     seconds_ += std::chrono::duration<double>(Clock::now() - start).count();

@@ -8,7 +8,9 @@
 #include "support/resources.hpp"
 
 #include <cstdio>
+#include <functional>
 #include <limits>
+#include <stdexcept>
 
 using namespace linformer;
 
@@ -49,9 +51,19 @@ class Run {
   void take_steps_until(int step) {
     while (trainer_.steps() < static_cast<std::uint64_t>(step)) {
       const Part share = part_of_rank(trainer_.steps() % 2 == 0 ? 7 : 3, world_.rank(), world_.size());
-      const auto accumulate = [&](Index i, Model& gradient) { return add_gradient(share.begin + i, gradient); };
-      losses_.push_back(trainer_.step(model_, share.size(), accumulate, resources_.pool).loss.mean());
+      take_step(share.size(), [&](Index i, Model& gradient, const OnLayerDone& on_layer_done) {
+        return add_gradient(share.begin + i, gradient, on_layer_done);
+      });
     }
+  }
+  /// Begins a step, whose backward fails at a layer in this process: all have begun to sum gradients up to there.
+  void fail_at(std::size_t layer) {
+    take_step(1, [&](Index, Model& gradient, const OnLayerDone& on_layer_done) {
+      return add_gradient(world_.rank(), gradient, [&](std::size_t done) {
+        if (on_layer_done) on_layer_done(done);
+        if (done == layer) throw std::runtime_error("backward fails");
+      });
+    });
   }
 
   void save(const std::string& path) {
@@ -75,7 +87,14 @@ class Run {
   [[nodiscard]] Index state_values() const { return parameter_count(trainer_.optimizer()); }
 
  private:
-  LossSum add_gradient(Index sample, Model& gradient) {
+  using OnLayerDone = std::function<void(std::size_t)>;
+
+  template <class Accumulate>
+  void take_step(Index micro_batches, const Accumulate& accumulate) {
+    losses_.push_back(trainer_.step(model_, micro_batches, accumulate, resources_.pool).loss.mean());
+  }
+
+  LossSum add_gradient(Index sample, Model& gradient, const OnLayerDone& on_layer_done) {
     std::vector<std::int32_t> ids{0};
     for (Index i = 0; i < 2 + sample % 5; ++i) ids.push_back(static_cast<std::int32_t>(5 + (sample * 3 + i * i) % 7));
     ids.push_back(2);
@@ -85,7 +104,8 @@ class Run {
         masking.apply(tokens.ids, tokens.layout, std::vector<Index>{sample}, 7, trainer_.steps());
     const EncoderOptions options{
         .dropout =
-            DropoutAddress{.seed = 1, .step = trainer_.steps(), .first_sample = static_cast<std::uint64_t>(sample)}};
+            DropoutAddress{.seed = 1, .step = trainer_.steps(), .first_sample = static_cast<std::uint64_t>(sample)},
+        .on_layer_done = on_layer_done};
     return masked_language_gradient(model_, tokens.layout, masked, options, 1.0, cache_, gradient,
                                     resources_.execution);
   }
@@ -155,6 +175,27 @@ TEST_CASE("twenty steps of several processes are those of one, and the same bits
       if (shards) CHECK(std::abs(run.state_values() - one.state_values() / ranks) <= 2 * buckets + 1);
     });
   }
+}
+
+TEST_CASE("a step whose backward fails in all processes can be taken again", "[mpi][training]") {
+  MpiWorld all(MPI_COMM_WORLD);
+  Run run(all, false), failed(all, false);
+  for (const std::size_t layer : {std::size_t{0}, std::size_t{1}}) {
+    REQUIRE_THROWS_AS(failed.fail_at(layer), std::runtime_error);
+  }
+  run.take_steps_until(3);
+  failed.take_steps_until(3);
+  CHECK(failed.losses() == run.losses());
+  CHECK(failed.weights() == run.weights());
+}
+
+// Run by itself: the program ends, whatever the other processes wait for.
+TEST_CASE("a step whose backward fails in one process ends all", "[.failing_process]") {
+  MpiWorld all(MPI_COMM_WORLD);
+  Run run(all, false);
+  run.take_steps_until(1);
+  if (all.rank() == 1) run.fail_at(0);
+  run.take_steps_until(all_steps);
 }
 
 TEST_CASE("a run of four processes goes on in two, and one of two in three", "[mpi][training]") {

@@ -28,6 +28,7 @@ class ThreadWorld {
 
  public:
   struct Done {
+    [[nodiscard]] static bool ready() { return true; }
     void wait() {}
   };
 

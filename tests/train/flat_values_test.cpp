@@ -38,3 +38,19 @@ TEST_CASE("values of all parameters are one sequence, of which any part is copie
     }
   }
 }
+
+TEST_CASE("values of parameters come in any order of these", "[flat_values]") {
+  TwoParameters<float> module{Matrix<float>{{0, 1}, {2, 3}}, Vector<float>{{4, 5}}};
+  FlatValues<float> flat;
+  for (int again = 0; again < 2; ++again) {
+    flat.assign(module, std::vector<std::size_t>{1, 0});
+    REQUIRE(flat.size() == 6);
+    std::vector<float> values(4);
+    flat.copy_to({1, 5}, values.data());
+    CHECK(values == std::vector<float>{5, 0, 1, 2});
+  }
+  flat.assign(module);
+  std::vector<float> values(6);
+  flat.copy_to({0, 6}, values.data());
+  CHECK(values == std::vector<float>{0, 1, 2, 3, 4, 5});
+}

@@ -145,6 +145,15 @@ class ProjectionSet {
   void for_each_parameter(const ParameterVisitor<const T>& visitor) const {
     for (std::size_t i = 0; i < distinct_.size(); ++i) distinct_[i].for_each_parameter(names_[i], visitor);
   }
+  /// The same of those projections alone that this layer reads and none before it: backward, which goes from the last
+  /// layer to the first, completes their gradients there.
+  template <class Visitor>
+  void for_each_parameter_first_read_by(std::size_t layer, Visitor&& visitor) const {
+    const std::size_t readers = config_.sharing == Sharing::layerwise ? 1 : static_cast<std::size_t>(config_.layers);
+    if (layer >= readers) return;
+    const std::size_t count = distinct_.size() / readers, first = layer * count;
+    for (std::size_t i = first; i < first + count; ++i) distinct_[i].for_each_parameter(names_[i], visitor);
+  }
 
  private:
   static void require_below(const char* name, Index value, Index bound) {

@@ -164,6 +164,7 @@ class Encoder {
       layers_[layer].backward(projections, call, layer_site(layer), its, out_gradient, gradient.layers_[layer],
                               projection_gradients, execution);
       if (on_layer_input) on_layer_input(layer, out_gradient);
+      if (options.on_layer_done) options.on_layer_done(layer);
     }
     detail::apply_dropout<T>(call, embedding_site(), config_.dropout, out_gradient, execution);
     embedding_norm_.backward(cache.embedding_sum.block(), cache.embedding_statistics, out_gradient,
@@ -180,6 +181,18 @@ class Encoder {
   void for_each_parameter(const ParameterVisitor<const T>& visitor) const requires(Form::trainable) {
     visit_own(*this, visitor);
     projections_.for_each_parameter(visitor);
+  }
+
+  /// f(l, name) of each parameter whose gradient is complete before the end of backward: once that has gone through
+  /// layer l (`EncoderOptions::on_layer_done`). From the last layer to the first.
+  template <class F>
+  void for_each_completed_parameter(const F& f) const requires(Form::trainable) {
+    for (std::size_t layer = layers_.size(); layer-- > 0;) {
+      const auto visit = [&](const std::string& name, Shape, auto) { f(layer, name); };
+      if (config_.pre_norm && layer + 1 == layers_.size()) final_norm_.for_each_parameter(final_norm_name, visit);
+      layers_[layer].for_each_parameter(layer_name(layer), visit);
+      projections_.for_each_parameter_first_read_by(layer, visit);
+    }
   }
 
  private:
@@ -229,11 +242,13 @@ class Encoder {
     self.embeddings_.for_each_parameter("embeddings", visitor);
     self.embedding_norm_.for_each_parameter("embeddings.LayerNorm", visitor);
     for (std::size_t layer = 0; layer < self.layers_.size(); ++layer) {
-      self.layers_[layer].for_each_parameter(ParameterName("encoder.layer.") + std::to_string(layer), visitor);
+      self.layers_[layer].for_each_parameter(layer_name(layer), visitor);
     }
-    if (self.config_.pre_norm) self.final_norm_.for_each_parameter("encoder.LayerNorm", visitor);
+    if (self.config_.pre_norm) self.final_norm_.for_each_parameter(final_norm_name, visitor);
   }
 
+  static ParameterName layer_name(std::size_t layer) { return ParameterName("encoder.layer.") + std::to_string(layer); }
+  static constexpr const char* final_norm_name = "encoder.LayerNorm";
   static constexpr const char* position_table = "embeddings.position_embeddings.weight";
 
   EncoderConfig config_{};

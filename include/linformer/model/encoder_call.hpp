@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <functional>
 #include <optional>
 
 namespace linformer::inline LINFORMER_ABI {
@@ -22,6 +23,9 @@ struct EncoderOptions {
   /// same call; none means that all are here. A layer asks them for one sum of k·(D + 2) values a sequence forward and
   /// one of k·(D + 1) backward where E = F, however long the sequences are; recomputing, for one more.
   WorldView sequence{};
+  /// In backward, where there is one: called as on_layer_done(l) for each layer from the last to the first, once the
+  /// call adds nothing any more to the gradients that `for_each_completed_parameter` tells of it.
+  std::function<void(std::size_t layer)> on_layer_done{};
 };
 
 /// What one call of an encoder computes with: rows of a ragged batch, and in training the address of its draws.

@@ -95,6 +95,13 @@ class MaskedLanguageModel {
     visit(*this, visitor);
   }
 
+  /// As `Encoder`'s: the head's are complete before the encoder's, but for the decoder's weights, its table of words.
+  template <class F>
+  void for_each_completed_parameter(const F& f) const requires(Form::trainable) {
+    visit_head(*this, [&](const std::string& name, Shape, auto) { f(encoder_.layers().size() - 1, name); });
+    encoder_.for_each_completed_parameter(f);
+  }
+
  private:
   friend class MaskedLanguageModel<T, Trainable>;
   using Dense = typename Form::template Dense<T>;
@@ -162,6 +169,10 @@ class MaskedLanguageModel {
   template <class Self, class Value>
   static void visit(Self& self, const ParameterVisitor<Value>& visitor) {
     self.encoder_.for_each_parameter(visitor);
+    visit_head(self, visitor);
+  }
+  template <class Self, class Visitor>
+  static void visit_head(Self& self, Visitor&& visitor) {
     self.dense_.for_each_parameter("lm_head.dense", visitor);
     self.norm_.for_each_parameter("lm_head.layer_norm", visitor);
     detail::visit_vector("lm_head.bias", self.decoder_, visitor);

@@ -139,6 +139,13 @@ class SequenceClassifier {
     visit(*this, visitor);
   }
 
+  /// As `Encoder`'s: the head's are complete before the encoder's.
+  template <class F>
+  void for_each_completed_parameter(const F& f) const requires(Form::trainable) {
+    visit_head(*this, [&](const std::string& name, Shape, auto) { f(encoder_.layers().size() - 1, name); });
+    encoder_.for_each_completed_parameter(f);
+  }
+
  private:
   friend class SequenceClassifier<T, Trainable>;
   using Dense = typename Form::template Dense<T>;
@@ -166,6 +173,10 @@ class SequenceClassifier {
   template <class Self, class Value>
   static void visit(Self& self, const ParameterVisitor<Value>& visitor) {
     self.encoder_.for_each_parameter(visitor);
+    visit_head(self, visitor);
+  }
+  template <class Self, class Visitor>
+  static void visit_head(Self& self, Visitor&& visitor) {
     self.dense_.for_each_parameter("classifier.dense", visitor);
     self.output_.for_each_parameter("classifier.out_proj", visitor);
   }

@@ -7,9 +7,11 @@
 
 namespace linformer::inline LINFORMER_ABI {
 
-/// What `start_sum` returns: the sum is there once `wait` has returned. Destroyed before, it waits.
+/// What `start_sum` returns: the sum is there once `wait` has returned or `ready`, which does not wait, has said so.
+/// Destroyed before, it waits.
 template <class P>
 concept PendingSum = std::movable<P> && requires(P& pending) {
+  { pending.ready() } -> std::same_as<bool>;
   pending.wait();
 };
 
@@ -32,8 +34,8 @@ concept HasCollectives = requires(W& world, std::span<T> values) {
 /// The rest is collective: every process of the world calls it, in the same order, with as many values, and it works in
 /// place. Results are the same bits in every process, and again in another run of as many.
 ///     sum, maximum    every value becomes its sum or maximum over the processes; none may be NaN for a maximum
-///     start_sum       as `sum`, that goes on meanwhile, with MPI while the process calls it: nobody touches the values
-///                     before its `wait`
+///     start_sum       as `sum`, that goes on meanwhile, with MPI while the process calls it, as `ready` does: nobody
+///                     touches the values before the sum is there
 ///     reduce_scatter  the part of the values that `part_of_rank` gives this process becomes its sum over the
 ///                     processes; what becomes of the other parts is not said
 ///     all_gather      every part becomes what the process has there whose part it is

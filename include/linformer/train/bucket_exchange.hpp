@@ -11,10 +11,9 @@
 
 namespace linformer::inline LINFORMER_ABI {
 
-/// Values of a module, exchanged with other processes in buckets: so many values at a time, whatever parameters they
-/// belong to, so that small parameters share a message and large ones need no second copy of theirs. One bucket after
-/// another, each by a collective that blocks: MPI moves data inside its calls alone, so what is started before the next
-/// is copied would not be on its way meanwhile.
+/// Values of a module that processes share out, exchanged in buckets: so many values at a time, whatever parameters
+/// they belong to, so that small parameters share a message and large ones need no second copy of theirs. One bucket
+/// after another, each by a collective that blocks.
 template <Scalar T, World W>
 class BucketExchange {
  public:
@@ -29,16 +28,6 @@ class BucketExchange {
     std::vector<Part> parts;
     for_each_bucket([&](Part bucket) { parts.push_back(own_part(bucket)); });
     return parts;
-  }
-
-  /// Every value becomes its sum over the processes.
-  void sum(const FlatValues<T>& values) {
-    if (world_.size() == 1) return;
-    for_each_bucket([&](Part bucket) {
-      const std::span<T> buffer = filled_buffer(values, bucket);
-      world_.sum(buffer);
-      values.copy_from(bucket, buffer.data());
-    });
   }
 
   /// The values that belong to this process become their sums over the processes; the others are not touched.

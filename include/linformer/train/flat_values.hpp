@@ -8,7 +8,8 @@
 
 namespace linformer::inline LINFORMER_ABI {
 
-/// The values of all parameters of a module as one sequence, in the order of its traversal; they stay the module's.
+/// The values of all parameters of a module as one sequence, in the order of its traversal unless another is asked for;
+/// they stay the module's.
 /// @tparam Value T, or const T to read only
 template <class Value>
 class FlatValues {
@@ -18,10 +19,16 @@ class FlatValues {
   void assign(Module& module) {
     runs_.clear();
     size_ = 0;
-    module.for_each_parameter([&](const ParameterName&, Shape, std::span<Value> values) {
-      runs_.push_back({size_, values});
-      size_ += static_cast<Index>(values.size());
-    });
+    module.for_each_parameter([&](const ParameterName&, Shape, std::span<Value> values) { append(values); });
+  }
+  /// The same in another order of the parameters. @param order the place of each in the traversal
+  template <class Module>
+  void assign(Module& module, std::span<const std::size_t> order) {
+    assign(module);
+    traversed_.swap(runs_);
+    runs_.clear();
+    size_ = 0;
+    for (const std::size_t place : order) append(traversed_[place].values);
   }
 
   [[nodiscard]] Index size() const { return size_; }
@@ -46,6 +53,11 @@ class FlatValues {
     std::span<Value> values;
   };
 
+  void append(std::span<Value> values) {
+    runs_.push_back({size_, values});
+    size_ += static_cast<Index>(values.size());
+  }
+
   /// What of a part each parameter has, in order.
   template <class F>
   void for_each_run(Part part, const F& f) const {
@@ -60,6 +72,7 @@ class FlatValues {
   }
 
   std::vector<Run> runs_;
+  std::vector<Run> traversed_;  ///< where the order is another
   Index size_ = 0;
 };
 

@@ -4,10 +4,13 @@
 #include <linformer/train/adamw.hpp>
 #include <linformer/train/bucket_exchange.hpp>
 #include <linformer/train/gradient_norm.hpp>
+#include <linformer/train/gradient_sums.hpp>
 #include <linformer/train/loss_sum.hpp>
 #include <linformer/train/schedule.hpp>
 #include <linformer/train/shard.hpp>
 
+#include <concepts>
+#include <functional>
 #include <optional>
 #include <set>
 
@@ -20,7 +23,7 @@ struct TrainerConfig {
   double max_gradient_norm = 1;                           ///< infinite for no clipping
   /// Each process keeps the optimizer's state for its share of the values alone, and changes these alone (stage 1 of
   /// Rajbhandari et al. 2020, "ZeRO", arXiv 1910.02054): with N processes an N-th of the memory and of the work, for as
-  /// many bytes sent. Sums are rounded in another order.
+  /// many bytes sent, after backward. Sums are rounded in another order.
   bool shard_optimizer = false;
   Index bucket = Index{1} << 20;  ///< values that processes exchange at a time, at least 1
 };
@@ -46,7 +49,9 @@ class Trainer {
         gradient_(zero_gradient(model)),
         exchange_(world_, parameter_count(model), config.bucket),
         own_parts_(sharded_ ? exchange_.own_parts() : std::vector<Part>()),
-        optimizer_(sharded_ ? shard_of_optimizer(model) : AdamW<T>(model, config.optimizer)) {}
+        optimizer_(sharded_ ? shard_of_optimizer(model) : AdamW<T>(model, config.optimizer)) {
+    if (!sharded_ && world_.size() > 1) sums_.emplace(world_, model, config.bucket);
+  }
 
   [[nodiscard]] const TrainerConfig& config() const { return config_; }
   /// Steps taken.
@@ -97,15 +102,16 @@ class Trainer {
 
   /// @param micro_batches of this process, which may have none
   /// @param accumulate called as accumulate(i, gradient) for each: adds the gradient of its sum of losses and returns
-  ///   that sum
+  ///   that sum. Or as accumulate(i, gradient, on_layer_done), which has an encoder's backward call `on_layer_done`
+  ///   (`EncoderOptions`), if it is not empty and nothing is added after that backward: gradients are then on their way
+  ///   to the other processes while it goes on. What it throws is thrown in this process alone, once the sums have come
+  ///   that it has started, as others do; they wait for the rest, so that it should end them.
   /// @throws Error not_finite in every process, with the model and the optimizer as they were, if the loss or a
-  /// gradient
-  ///   is not finite
+  ///   gradient is not finite
   template <class Accumulate>
   TrainingStep step(Model& model, Index micro_batches, const Accumulate& accumulate, ThreadPool& pool) {
     set_zero(gradient_);
-    LossSum sum;
-    for (Index i = 0; i < micro_batches; ++i) sum += accumulate(i, gradient_);
+    const LossSum sum = sum_losses(micro_batches, accumulate);
     sum_gradients();
     TrainingStep step{sum_over(world_, sum), 0, config_.schedule.learning_rate(static_cast<std::int64_t>(steps()))};
     const double scale = step.loss.weight > 0 ? 1 / step.loss.weight : 1;
@@ -136,14 +142,35 @@ class Trainer {
 
   [[nodiscard]] Shard<const Model> own_gradient() const { return {gradient_, own_parts_}; }
 
-  void sum_gradients() {
-    if (world_.size() == 1) return;
-    gradients_.assign(gradient_);
-    if (sharded_) {
-      exchange_.reduce_scatter(gradients_);
+  /// Of this process's micro-batches. In the last, sums of gradients start as backward completes them.
+  template <class Accumulate>
+  LossSum sum_losses(Index micro_batches, const Accumulate& accumulate) {
+    using OnLayerDone = std::function<void(std::size_t)>;
+    LossSum sum;
+    if constexpr (std::invocable<const Accumulate&, Index, Model&, const OnLayerDone&>) {
+      OnLayerDone on_layer_done;
+      try {
+        for (Index i = 0; i < micro_batches; ++i) {
+          if (sums_ && i + 1 == micro_batches) {
+            on_layer_done = [this](std::size_t layer) { sums_->complete(gradient_, layer); };
+          }
+          sum += accumulate(i, gradient_, on_layer_done);
+        }
+      } catch (...) {
+        if (sums_) sums_->abandon();
+        throw;
+      }
     } else {
-      exchange_.sum(gradients_);
+      for (Index i = 0; i < micro_batches; ++i) sum += accumulate(i, gradient_);
     }
+    return sum;
+  }
+
+  void sum_gradients() {
+    if (sums_) sums_->finish(gradient_);
+    if (!sharded_) return;
+    gradients_.assign(gradient_);
+    exchange_.reduce_scatter(gradients_);
   }
 
   [[nodiscard]] double global_norm(ThreadPool& pool) {
@@ -168,7 +195,8 @@ class Trainer {
   BucketExchange<T, W> exchange_;
   std::vector<Part> own_parts_;  ///< of all values, where the optimizer is sharded
   AdamW<T> optimizer_;
-  FlatValues<T> gradients_, parameters_;  // of the step that is being taken
+  std::optional<GradientSums<T, W>> sums_;  ///< where there are other processes and the optimizer is not sharded
+  FlatValues<T> gradients_, parameters_;    // of the step that is being taken
   GradientNormScratch<T> norm_scratch_;
 };
 
