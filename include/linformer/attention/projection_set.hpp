@@ -147,8 +147,7 @@ class ProjectionSet {
   }
   /// The same of those projections alone that this layer reads and none before it: backward, which goes from the last
   /// layer to the first, completes their gradients there.
-  template <class Visitor>
-  void for_each_parameter_first_read_by(std::size_t layer, Visitor&& visitor) const {
+  void for_each_parameter_first_read_by(std::size_t layer, const ParameterVisitor<const T>& visitor) const {
     const std::size_t readers = config_.sharing == Sharing::layerwise ? 1 : static_cast<std::size_t>(config_.layers);
     if (layer >= readers) return;
     const std::size_t count = distinct_.size() / readers, first = layer * count;

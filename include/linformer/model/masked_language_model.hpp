@@ -98,7 +98,8 @@ class MaskedLanguageModel {
   /// As `Encoder`'s: the head's are complete before the encoder's, but for the decoder's weights, its table of words.
   template <class F>
   void for_each_completed_parameter(const F& f) const requires(Form::trainable) {
-    visit_head(*this, [&](const std::string& name, Shape, auto) { f(encoder_.layers().size() - 1, name); });
+    const auto tell = [&](const std::string& name, Shape, auto) { f(encoder_.layers().size() - 1, name); };
+    visit_head(*this, ParameterVisitor<const T>(tell));
     encoder_.for_each_completed_parameter(f);
   }
 
@@ -171,8 +172,8 @@ class MaskedLanguageModel {
     self.encoder_.for_each_parameter(visitor);
     visit_head(self, visitor);
   }
-  template <class Self, class Visitor>
-  static void visit_head(Self& self, Visitor&& visitor) {
+  template <class Self, class Value>
+  static void visit_head(Self& self, const ParameterVisitor<Value>& visitor) {
     self.dense_.for_each_parameter("lm_head.dense", visitor);
     self.norm_.for_each_parameter("lm_head.layer_norm", visitor);
     detail::visit_vector("lm_head.bias", self.decoder_, visitor);

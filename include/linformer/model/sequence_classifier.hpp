@@ -142,7 +142,8 @@ class SequenceClassifier {
   /// As `Encoder`'s: the head's are complete before the encoder's.
   template <class F>
   void for_each_completed_parameter(const F& f) const requires(Form::trainable) {
-    visit_head(*this, [&](const std::string& name, Shape, auto) { f(encoder_.layers().size() - 1, name); });
+    const auto tell = [&](const std::string& name, Shape, auto) { f(encoder_.layers().size() - 1, name); };
+    visit_head(*this, ParameterVisitor<const T>(tell));
     encoder_.for_each_completed_parameter(f);
   }
 
@@ -175,8 +176,8 @@ class SequenceClassifier {
     self.encoder_.for_each_parameter(visitor);
     visit_head(self, visitor);
   }
-  template <class Self, class Visitor>
-  static void visit_head(Self& self, Visitor&& visitor) {
+  template <class Self, class Value>
+  static void visit_head(Self& self, const ParameterVisitor<Value>& visitor) {
     self.dense_.for_each_parameter("classifier.dense", visitor);
     self.output_.for_each_parameter("classifier.out_proj", visitor);
   }
