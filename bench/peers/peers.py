@@ -282,6 +282,7 @@ def measure(calls, seconds, repetitions):
         times[i] = {"calls": max(1, min(1000, int(seconds / call_seconds))), "samples": []}
     for _ in range(repetitions):
         for i, call in enumerate(calls):
+            time.sleep(0.12)  # threads of the one before may go on looking for work, which takes it from this one
             for _ in range(times[i]["calls"]):
                 begin = time.perf_counter()
                 call()

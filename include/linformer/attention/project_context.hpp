@@ -210,8 +210,8 @@ void project_heads(const TransposedWeights<T>& weights, Side side, std::span<con
   const Index columns = static_cast<Index>(owners.size()) * head_width;
   const Operand<T> w = (is_key ? weights.key : weights.value).middle_cols(first_column, columns);
 
-  // Adds the biases to projected rows, given with a row or, transposed, with a column for each.
-  const auto add_biases = [&](auto&& projected) {
+  // Biases of a projected row, and of a feature of all of them: each is added along what lies together.
+  const auto add_biases_to_rows = [&](MatrixRef<T> projected) {
     for (Index i = 0; i < rows; ++i) {
       auto row = projected.row(i);
       if (streams.projects_input() && b.size() != 0) row += ones(i) * b.segment(first_column, columns).transpose();
@@ -223,6 +223,18 @@ void project_heads(const TransposedWeights<T>& weights, Side side, std::span<con
       }
     }
   };
+  const auto add_biases_to_columns = [&](MatrixRef<T> projected, T scale) {
+    for (Index feature = 0; feature < columns; ++feature) {
+      auto row = projected.row(feature);
+      if (streams.projects_input() && b.size() != 0) row += b(first_column + feature) * ones.head(rows).transpose();
+      if (c.size() != 0) row.array() += c(first_column + feature);
+      const Vector<T>& r = owners[static_cast<std::size_t>(feature / head_width)]->bias();
+      if (r.size() != 0) {
+        for (Index i = 0; i < rows; ++i) row(i) += r(reached[static_cast<std::size_t>(i)]);
+      }
+      row *= scale;
+    }
+  };
   const auto own =
       sum.middleCols(streams.projects_input() ? 0 : place.column, streams.projects_input() ? rows : columns);
   if (is_key) {
@@ -231,15 +243,14 @@ void project_heads(const TransposedWeights<T>& weights, Side side, std::span<con
     } else {
       transpose<T>(compute.isa, own, out);
     }
-    add_biases(out.transpose());
-    out *= T{1} / std::sqrt(static_cast<T>(head_width));
+    add_biases_to_columns(out, T{1} / std::sqrt(static_cast<T>(head_width)));
   } else {
     if (streams.projects_input()) {
       multiply<T>(compute.isa, operand<T>(own, compute), w, out);
     } else {
       out = own;
     }
-    add_biases(out);
+    add_biases_to_rows(out);
   }
 }
 
