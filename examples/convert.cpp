@@ -112,7 +112,9 @@ nlohmann::ordered_json take_advice(const Encoder<float>& original, Options& opti
 }
 
 int run(Options options) {
-  const Encoder<float> original = load_encoder(options.model);
+  auto language_model = load_masked_language_model(options.model);  // whose head stays as it is
+  const bool headed = language_model.has_value();
+  const Encoder<float> original = headed ? language_model->encoder() : load_encoder(options.model);
   Encoder<float> result = original;
   nlohmann::ordered_json report = {{"from", options.model}, {"mechanism", options.mechanism}};
   ThreadPool pool(options.threads);
@@ -147,12 +149,12 @@ int run(Options options) {
                     "neither texts, --length nor --advice: the model stays as it is", "one of them");
   }
   std::filesystem::create_directories(options.output);
-  save_parameters(options.output + "/model.safetensors", result);
+  save_encoder(options.output + "/model.safetensors", result, std::move(language_model));
   AnyTokenizer::copy_files(options.model, options.output);
   write_file(options.output + "/conversion.json", report.dump(2) + "\n");
   write_file(options.output + "/config.json", to_json(result.config()).dump(2) + "\n");
-  std::printf("%s: model.safetensors of %td parameters, config.json, and the tokenizer.\n", options.output.c_str(),
-              parameter_count(result));
+  std::printf("%s: model.safetensors of %td parameters%s, config.json, and the tokenizer.\n", options.output.c_str(),
+              parameter_count(result), headed ? " and the masked-language-model head" : "");
   return 0;
 }
 
@@ -163,7 +165,7 @@ int main(int argc, char** argv) {
   CLI::App app(
       "Turns a model of softmax attention into a Linformer, or a Linformer into one of a longer n. The model is a "
       "folder of this library's or of a BERT, RoBERTa or XLM-RoBERTa of Hugging Face's; what is written, finetune and "
-      "embed read.");
+      "embed read. A masked-language-model head stays as it is.");
   app.option_defaults()->always_capture_default();
   app.add_option("model", options.model, "folder")->required()->check(CLI::ExistingDirectory);
   app.add_option("files", options.files, "texts, a line each, to fit E and F to and to measure the cost on")

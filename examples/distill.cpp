@@ -17,7 +17,7 @@ struct Options : TrainingOptions {
   std::string teacher, student, output = "healed", train = "projections";
   std::vector<std::string> files;
   std::int64_t warmup = 20;
-  double hidden_states = 1, embeddings = 1, layers = 0;
+  double hidden_states = 1, embeddings = 1, layers = 0, logits = 0;
   Index validation = 64;
   bool recompute = false;
 
@@ -26,33 +26,52 @@ struct Options : TrainingOptions {
     evaluate_every = 100;
   }
 
-  [[nodiscard]] nlohmann::ordered_json all_settings(const Sequences& training, const Encoder<float>& original,
-                                                    const Encoder<float>& model) const {
+  template <class Teacher, class Student>
+  [[nodiscard]] nlohmann::ordered_json all_settings(const Sequences& training, const Teacher& original,
+                                                    const Student& model, const EncoderConfig& encoder) const {
     nlohmann::ordered_json result = settings();
     result.update({{"train", train},
                    {"warmup", warmup},
                    {"hidden_states", hidden_states},
                    {"embeddings", embeddings},
                    {"layers", layers},
+                   {"logits", logits},
                    {"data", fingerprint_of(training, {})},
                    {"teacher", fingerprint_of(original)},
                    {"student", fingerprint_of(model)},
-                   {"encoder", to_json(model.config())}});
+                   {"encoder", to_json(encoder)}});
     return result;
   }
 };
 
-/// The task of a `TrainingRun`.
+/// Hides tokens of texts whose special tokens are a tokenizer's.
+TokenMasking masking_of(const AnyTokenizer& tokenizer, const std::string& folder) {
+  const SpecialTokens special = tokenizer.special_tokens();
+  detail::require(special.mask != no_token, ErrorCode::unsupported, folder,
+                  "a tokenizer with a mask token, for --logits", "none");
+  TokenMaskingConfig config{
+      .vocabulary = static_cast<std::int32_t>(tokenizer.vocabulary_size()), .mask_id = special.mask, .special_ids = {}};
+  for (const TokenId id : {special.bos, special.pad, special.eos, special.unknown}) {
+    if (id != no_token) config.special_ids.push_back(id);
+  }
+  return TokenMasking(std::move(config));
+}
+
+/// The task of a `TrainingRun`. Masked language models read texts of which some tokens are hidden, anew in each epoch.
+template <template <Scalar, class> class Model>
 class DistillationTask {
  public:
-  using Model = StudentEncoder<float>;
+  using Teacher = Model<float, Trainable>;
+  using StudentModel = Student<Model, float>;
 
-  DistillationTask(const Encoder<float>& teacher, const Model& student, const Options& options,
-                   const Sequences& training, const Sequences& validation, const Execution& execution,
-                   ProgramWorld world)
+  /// @param masking for masked language models
+  DistillationTask(const Teacher& teacher, const StudentModel& student, const Options& options,
+                   const std::optional<TokenMasking>& masking, const Sequences& training, const Sequences& validation,
+                   const Execution& execution, ProgramWorld world)
       : teacher_(teacher),
         student_(student),
         options_(options),
+        masking_(masking),
         training_(training),
         validation_(validation),
         execution_(execution),
@@ -62,114 +81,186 @@ class DistillationTask {
 
   Index prepare(std::uint64_t step) {
     const auto batches = static_cast<std::uint64_t>(batches_an_epoch_);
-    const auto samples = order_.batch(step / batches, static_cast<Index>(step % batches));
-    step_ = step;
+    const std::uint64_t epoch = step / batches;
+    const auto samples = order_.batch(epoch, static_cast<Index>(step % batches));
     parts_ = MicroBatches(static_cast<Index>(samples.size()), options_.micro_batches, world_);
     batches_.clear();
     for (Index i = 0; i < parts_.parts; ++i) {
       Sequences chosen;
       for (const Index sample : parts_.of(samples, i)) chosen.push_back(training_[static_cast<std::size_t>(sample)]);
-      batches_.push_back(TokenBatch::from_sequences(chosen));
+      batches_.push_back(batch(chosen, parts_.of(samples, i), epoch));
     }
     return tokens_of(training_, samples);
   }
 
   [[nodiscard]] Index micro_batches() const { return parts_.parts; }
 
-  LossSum accumulate(Index i, Model& gradient, const OnLayerDone& on_layer_done) {
-    const TokenBatch& tokens = batches_[static_cast<std::size_t>(i)];
-    Matrix<float> goal(tokens.layout.rows(), teacher_.config().model_width);
-    teacher_.forward(tokens, goal, {.recompute = true}, options_.layers != 0 ? &teacher_cache_ : nullptr, execution_);
-    return distillation_gradient<float>(
-        student_, {goal, &teacher_cache_}, tokens,
-        {.hidden_states = options_.hidden_states, .embeddings = options_.embeddings, .layers = options_.layers},
-        {.recompute = options_.recompute, .on_layer_done = on_layer_done}, 1.0, cache_, gradient, execution_);
+  LossSum accumulate(Index i, StudentModel& gradient, const OnLayerDone& on_layer_done) {
+    const auto& [layout, masked] = batches_[static_cast<std::size_t>(i)];
+    const TokenBatch tokens{layout, masked.ids};
+    const Encoder<float>& teacher = detail::encoder_of(teacher_);
+    Matrix<float> goal(layout.rows(), teacher.config().model_width);
+    teacher.forward(tokens, goal, {.recompute = true}, options_.layers != 0 ? &teacher_cache_ : nullptr, execution_);
+    const TeacherOutputs<float> outputs{goal, &teacher_cache_};
+    const DistillationConfig config{.hidden_states = options_.hidden_states,
+                                    .embeddings = options_.embeddings,
+                                    .layers = options_.layers,
+                                    .logits = options_.logits};
+    const EncoderOptions call{.recompute = options_.recompute, .on_layer_done = on_layer_done};
+    if constexpr (of_words) {
+      return distillation_gradient<float>(student_, teacher_, outputs, layout, masked, config, call, 1.0, cache_,
+                                          gradient, execution_);
+    } else {
+      return distillation_gradient<float>(student_, outputs, tokens, config, call, 1.0, cache_, gradient, execution_);
+    }
   }
 
-  /// Cosines of outputs and of embeddings to the teacher's, on texts that are not trained on: in every process of all.
+  /// Cosines of outputs and of embeddings to the teacher's, on texts that are not trained on, and the divergence of
+  /// hidden tokens' logits: in every process of all.
   [[nodiscard]] Evaluation evaluate() {
     double states = 0, embeddings = 0, rows = 0;
-    for (const auto& sequence : validation_) {
-      const TokenBatch tokens = TokenBatch::from_sequences(std::span(&sequence, 1));
+    LossSum divergences;
+    for (std::size_t i = 0; i < validation_.size(); ++i) {
+      const std::span<const std::vector<TokenId>> sequence(&validation_[i], 1);
+      const TokenBatch tokens = TokenBatch::from_sequences(sequence);
       const auto count = static_cast<double>(tokens.layout.rows());
-      const Matrix<float> goal = hidden_states(teacher_, tokens, execution_);
-      const Matrix<float> reached = hidden_states(student_, tokens, execution_);
+      const Matrix<float> goal = hidden_states(detail::encoder_of(teacher_), tokens, execution_);
+      const Matrix<float> reached = hidden_states(detail::encoder_of(student_), tokens, execution_);
       states += count * detail::layer_difference<float>(goal, reached).cosine;
       embeddings += static_cast<double>(
           sentence_embeddings<float>(goal, tokens.layout, execution_.workspace)
               .row(0)
               .dot(sentence_embeddings<float>(reached, tokens.layout, execution_.workspace).row(0)));
       rows += count;
+      if constexpr (of_words) {
+        const auto sample = static_cast<Index>(i);
+        const auto [layout, masked] = batch(sequence, {&sample, 1}, 0);
+        const TokenBatch hidden{layout, masked.ids};
+        const RowSelection read(layout, masked.rows);
+        divergences += divergence<float>(student_(hidden, read, execution_), teacher_(hidden, read, execution_));
+      }
     }
     states /= rows;
     embeddings /= static_cast<double>(validation_.size());
-    char text[96];
+    char text[128];
     std::snprintf(text, sizeof text, "cosine of outputs %.4f, of embeddings %.4f", states, embeddings);
-    return {1 - states, embeddings, {{"state_cosine", states}, {"embedding_cosine", embeddings}}, text};
+    Evaluation found{1 - states, embeddings, {{"state_cosine", states}, {"embedding_cosine", embeddings}}, text};
+    if constexpr (of_words) {
+      const double mean = divergences.weight > 0 ? divergences.mean() : 0;
+      std::snprintf(text, sizeof text, ", divergence of logits %.4f", mean);
+      found.entries["logits_divergence"] = mean;
+      found.text += text;
+    }
+    return found;
   }
 
  private:
-  const Encoder<float>& teacher_;
-  const Model& student_;
+  static constexpr bool of_words = std::is_same_v<Teacher, MaskedLanguageModel<float>>;
+
+  struct Batch {
+    BatchLayout layout;
+    MaskedTokens masked;
+  };
+
+  [[nodiscard]] Batch batch(std::span<const std::vector<TokenId>> sequences, std::span<const Index> samples,
+                            std::uint64_t epoch) const {
+    TokenBatch tokens = TokenBatch::from_sequences(sequences);
+    if constexpr (of_words) {
+      MaskedTokens masked = masking_->apply(tokens.ids, tokens.layout, samples, options_.seed, epoch);
+      return {std::move(tokens.layout), std::move(masked)};
+    } else {
+      return {std::move(tokens.layout), {std::move(tokens.ids), {}, {}}};
+    }
+  }
+
+  const Teacher& teacher_;
+  const StudentModel& student_;
   const Options& options_;
+  const std::optional<TokenMasking>& masking_;
   const Sequences& training_;
   const Sequences& validation_;
   const Execution& execution_;
   ProgramWorld world_;
   SampleOrder order_;
   Index batches_an_epoch_;
-  std::uint64_t step_ = 0;
   MicroBatches parts_;
-  std::vector<TokenBatch> batches_;
+  std::vector<Batch> batches_;
   EncoderCache<float> cache_, teacher_cache_;
 };
 
-int heal(const Encoder<float>& teacher, StudentEncoder<float> student, const Options& options,
-         const Sequences& training, const Sequences& validation, ProgramWorld world) {
+/// @return the student, or nothing if the run was interrupted
+template <template <Scalar, class> class Model>
+std::optional<Model<float, Trainable>> heal(const Model<float, Trainable>& teacher, Model<float, Trainable> model,
+                                            const Options& options, const std::optional<TokenMasking>& masking,
+                                            const Sequences& training, const Sequences& validation,
+                                            ProgramWorld world) {
+  Student<Model, float> student(std::move(model), options.train == "all" ? TrainedPart::all : TrainedPart::projections);
   detail::require(parameter_count(student) > 0, ErrorCode::unsupported, options.student,
                   "a Linformer with learned projections, or --train all", "nothing to train");
   ThreadPool pool(options.threads);
   Workspace workspace;
   const Execution execution{pool, workspace, default_isa()};
-  TrainingRun<StudentEncoder<float>> run(student,
-                                         {.name = "distill",
-                                          .folder = options.output,
-                                          .settings = options.all_settings(training, teacher, student),
-                                          .steps = options.steps,
-                                          .save_every = options.save_every,
-                                          .evaluate_every = options.evaluate_every,
-                                          .trainer = {.schedule = {.peak = options.learning_rate,
-                                                                   .warmup_steps = options.warmup,
-                                                                   .total_steps = options.steps},
-                                                      .shard_optimizer = options.shard_optimizer}},
-                                         world);
-  DistillationTask task(teacher, student, options, training, validation, execution, world);
+  TrainingRun<Student<Model, float>> run(
+      student,
+      {.name = "distill",
+       .folder = options.output,
+       .settings = options.all_settings(training, teacher, student, detail::encoder_of(student).config()),
+       .steps = options.steps,
+       .save_every = options.save_every,
+       .evaluate_every = options.evaluate_every,
+       .trainer = {.schedule = {.peak = options.learning_rate,
+                                .warmup_steps = options.warmup,
+                                .total_steps = options.steps},
+                   .shard_optimizer = options.shard_optimizer}},
+      world);
+  DistillationTask<Model> task(teacher, student, options, masking, training, validation, execution, world);
   std::printf("%td parameters to train, %zu texts, %zu to judge by; before: %s.\n", parameter_count(student),
               training.size(), validation.size(), task.evaluate().text.c_str());
   std::fflush(stdout);
-  if (!run.train(task, pool)) return 130;
-  if (world.rank() > 0) return 0;
-  save_parameters(options.output + "/model.safetensors", static_cast<const Encoder<float>&>(student));
-  AnyTokenizer::copy_files(options.student, options.output);
-  write_file(options.output + "/config.json", to_json(student.config()).dump(2) + "\n");
-  std::printf("%s/model.safetensors, config.json and log.jsonl written.\n", options.output.c_str());
-  return 0;
+  if (!run.train(task, pool)) return std::nullopt;
+  return std::move(student);
 }
 
 int run(const Options& options, ProgramWorld world) {
-  const Encoder<float> teacher = load_encoder(options.teacher);
-  Encoder<float> student = load_encoder(options.student);
+  auto student = load_masked_language_model(options.student);
+  Encoder<float> encoder = student ? student->encoder() : load_encoder(options.student);
+  const EncoderConfig config = encoder.config();
   const AnyTokenizer tokenizer = AnyTokenizer::of_folder(options.student);
-  const Index length = std::min(teacher.config().sequence_length, student.config().sequence_length);
-  Sequences training = read_text_lines(tokenizer, options.files, length);
-  detail::require(static_cast<Index>(training.size()) > options.validation, ErrorCode::malformed_input,
-                  options.files.front(), "more than " + std::to_string(options.validation) + " texts",
-                  std::to_string(training.size()));
-  const Sequences validation(training.begin(), training.begin() + options.validation);
-  training.erase(training.begin(), training.begin() + options.validation);
-  const TrainedPart part = options.train == "all" ? TrainedPart::all : TrainedPart::projections;
-  return heal(teacher, StudentEncoder<float>(std::move(student), part), options, training, validation,
-              std::move(world));
+  const auto read = [&](const EncoderConfig& teacher) {
+    Sequences texts =
+        read_text_lines(tokenizer, options.files, std::min(teacher.sequence_length, config.sequence_length));
+    detail::require(static_cast<Index>(texts.size()) > options.validation, ErrorCode::malformed_input,
+                    options.files.front(), "more than " + std::to_string(options.validation) + " texts",
+                    std::to_string(texts.size()));
+    return texts;
+  };
+  const auto healed = [&](const auto& teacher, auto model, const std::optional<TokenMasking>& masking) {
+    Sequences training = read(detail::encoder_of(teacher).config());
+    const Sequences validation(training.begin(), training.begin() + options.validation);
+    training.erase(training.begin(), training.begin() + options.validation);
+    return heal(teacher, std::move(model), options, masking, training, validation, world);
+  };
+  if (options.logits != 0) {
+    const auto teacher = load_masked_language_model(options.teacher);
+    for (const auto& [model, folder] :
+         {std::pair(&teacher, &options.teacher), std::pair(&std::as_const(student), &options.student)}) {
+      detail::require(model->has_value(), ErrorCode::unsupported, *folder, "a masked language model, for --logits",
+                      "one without that head");
+    }
+    student = healed(*teacher, std::move(*student), masking_of(tokenizer, options.student));
+    if (!student) return 130;
+    encoder = student->encoder();
+  } else {
+    auto result = healed(load_encoder(options.teacher), std::move(encoder), std::nullopt);
+    if (!result) return 130;
+    encoder = std::move(*result);
+  }
+  if (world.rank() > 0) return 0;
+  save_encoder(options.output + "/model.safetensors", encoder, std::move(student));
+  AnyTokenizer::copy_files(options.student, options.output);
+  write_file(options.output + "/config.json", to_json(config).dump(2) + "\n");
+  std::printf("%s/model.safetensors, config.json and log.jsonl written.\n", options.output.c_str());
+  return 0;
 }
 
 }  // namespace
@@ -191,6 +282,11 @@ int main(int argc, char** argv) {
   app.add_option("--embeddings", options.embeddings, "weight of the texts' embeddings in the loss")
       ->check(CLI::NonNegativeNumber);
   app.add_option("--layers", options.layers, "weight of the outputs of all layers before the last in the loss")
+      ->check(CLI::NonNegativeNumber);
+  app.add_option(
+         "--logits", options.logits,
+         "weight of the logits of hidden tokens in the loss: both models, which must be masked language models, "
+         "then read texts of which 15 % are hidden")
       ->check(CLI::NonNegativeNumber);
   options.add_to(app);
   app.add_option("--steps", options.steps, "steps in all")->check(CLI::PositiveNumber);

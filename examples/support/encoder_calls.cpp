@@ -5,8 +5,8 @@
 #include "model_folder.hpp"
 #include "progress.hpp"
 
+#include <algorithm>
 #include <cstdio>
-#include <optional>
 
 namespace {
 
@@ -16,21 +16,56 @@ bool is_own_model(const std::string& folder) {
   return config.is_object() && config.contains("model_type") && config["model_type"] == "linformer";
 }
 
-}  // namespace
+void tell_aside(const std::vector<std::string>& names) {
+  for (const std::string& name : names) std::fprintf(stderr, "%s is left aside.\n", name.c_str());
+}
 
-linformer::Encoder<float> load_encoder(const std::string& folder) {
-  if (is_own_model(folder)) {
-    linformer::Encoder<float> encoder(read_model_config(folder), 0);
-    const auto aside = load_part(linformer::SafetensorsFile::open(folder + "/model.safetensors"), encoder);
-    for (const std::string& name : aside)
-      std::fprintf(stderr, "%s is left aside: none of the encoder's.\n", name.c_str());
-    return encoder;
-  }
-  auto pretrained = linformer::load_pretrained_encoder<float>(folder);
+/// What of a checkpoint of Hugging Face's was read, after telling what was not.
+template <class Model>
+Model told(linformer::Pretrained<Model> pretrained) {
   for (const auto& [name, reason] : pretrained.report.ignored) {
     std::fprintf(stderr, "%s is left aside: %s.\n", name.c_str(), reason.c_str());
   }
   return std::move(pretrained.model);
+}
+
+/// Whether a checkpoint of Hugging Face's has a masked-language-model head that the library reads.
+bool has_masked_language_head(const std::string& folder) {
+  using namespace linformer;
+  const HuggingFaceConfig config = read_hugging_face_config(folder + "/config.json");
+  const Checkpoint checkpoint = Checkpoint::open(folder);
+  const detail::CheckpointKeys keys(checkpoint, config.architecture, detail::PretrainedHead::masked_language_model);
+  const auto names = keys.of("lm_head.bias");
+  const bool there = std::any_of(names.begin(), names.end(), [&](const auto& name) { return checkpoint.find(name); });
+  return there && (config.architecture == PretrainedArchitecture::bert || config.encoder.activation == Gelu::exact);
+}
+
+}  // namespace
+
+linformer::Encoder<float> load_encoder(const std::string& folder) {
+  if (!is_own_model(folder)) return told(linformer::load_pretrained_encoder<float>(folder));
+  linformer::Encoder<float> encoder(read_model_config(folder), 0);
+  tell_aside(load_part(linformer::SafetensorsFile::open(folder + "/model.safetensors"), encoder));
+  return encoder;
+}
+
+std::optional<linformer::MaskedLanguageModel<float>> load_masked_language_model(const std::string& folder) {
+  if (!is_own_model(folder)) {
+    if (!has_masked_language_head(folder)) return std::nullopt;
+    return told(linformer::load_pretrained_masked_language_model<float>(folder));
+  }
+  const auto file = linformer::SafetensorsFile::open(folder + "/model.safetensors");
+  if (file.find("lm_head.bias") == nullptr) return std::nullopt;
+  linformer::MaskedLanguageModel<float> model(read_model_config(folder), 0);
+  tell_aside(load_part(file, model));
+  return model;
+}
+
+void save_encoder(const std::string& path, const linformer::Encoder<float>& encoder,
+                  std::optional<linformer::MaskedLanguageModel<float>> head) {
+  if (!head) return save_parameters(path, encoder);
+  head->encoder() = encoder;
+  save_parameters(path, *head);
 }
 
 linformer::Matrix<float> hidden_states(const linformer::Encoder<float>& encoder, const linformer::TokenBatch& tokens,
@@ -68,3 +103,8 @@ template linformer::LossSum linformer::distillation_gradient<float>(
     const linformer::Encoder<float>&, const linformer::TeacherOutputs<float>&, const linformer::TokenBatch&,
     const linformer::DistillationConfig&, const linformer::EncoderOptions&, double, linformer::EncoderCache<float>&,
     linformer::Encoder<float>&, const linformer::Execution&);
+template linformer::LossSum linformer::distillation_gradient<float>(
+    const linformer::MaskedLanguageModel<float>&, const linformer::MaskedLanguageModel<float>&,
+    const linformer::TeacherOutputs<float>&, const linformer::BatchLayout&, const linformer::MaskedTokens&,
+    const linformer::DistillationConfig&, const linformer::EncoderOptions&, double, linformer::EncoderCache<float>&,
+    linformer::MaskedLanguageModel<float>&, const linformer::Execution&);

@@ -5,6 +5,7 @@
 #include <linformer/pretrained/distillation.hpp>
 #include <linformer/pretrained/fit_projections.hpp>
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -13,6 +14,13 @@
 /// The encoder of a folder: of a model of this library, whatever head it has, or of a BERT, RoBERTa or XLM-RoBERTa of
 /// Hugging Face's; what of the latter is left aside is told on stderr.
 linformer::Encoder<float> load_encoder(const std::string& folder);
+
+/// The masked language model of a folder, of either kind, or nothing where it has no such head.
+std::optional<linformer::MaskedLanguageModel<float>> load_masked_language_model(const std::string& folder);
+
+/// Writes an encoder to a file, with the head of a masked language model of its width and words, where there is one.
+void save_encoder(const std::string& path, const linformer::Encoder<float>& encoder,
+                  std::optional<linformer::MaskedLanguageModel<float>> head);
 
 /// The last layer's output for each token.
 linformer::Matrix<float> hidden_states(const linformer::Encoder<float>& encoder, const linformer::TokenBatch& tokens,
@@ -38,3 +46,8 @@ extern template linformer::LossSum linformer::distillation_gradient<float>(
     const linformer::Encoder<float>&, const linformer::TeacherOutputs<float>&, const linformer::TokenBatch&,
     const linformer::DistillationConfig&, const linformer::EncoderOptions&, double, linformer::EncoderCache<float>&,
     linformer::Encoder<float>&, const linformer::Execution&);
+extern template linformer::LossSum linformer::distillation_gradient<float>(
+    const linformer::MaskedLanguageModel<float>&, const linformer::MaskedLanguageModel<float>&,
+    const linformer::TeacherOutputs<float>&, const linformer::BatchLayout&, const linformer::MaskedTokens&,
+    const linformer::DistillationConfig&, const linformer::EncoderOptions&, double, linformer::EncoderCache<float>&,
+    linformer::MaskedLanguageModel<float>&, const linformer::Execution&);

@@ -121,6 +121,67 @@ TEST_CASE("a student that is its teacher has nothing to learn", "[distillation]"
   CHECK(largest < 1e-12);  // a cosine's rounding, through two layers of weights about 1
 }
 
+TEST_CASE("the gradient of hidden tokens' logits is that of their divergence", "[distillation]") {
+  Resources resources(1);
+  EncoderCache<double> cache, teacher_cache;
+  MaskedLanguageModel<double> teacher(teacher_encoder().config(), 3);
+  teacher.encoder() = teacher_encoder();
+  const MaskedLanguageModel<double> student = to_linformer(teacher, {.projected_length = 4});
+  const TokenBatch tokens = TokenBatch::from_sequences(some_texts);
+  const MaskedTokens masked{tokens.ids, {1, 5, 12, 13, 15}, {}};
+  Matrix<double> goal(tokens.layout.rows(), 8);
+  teacher.encoder().forward(tokens, goal, {}, &teacher_cache, resources.execution);
+  const RowSelection read(tokens.layout, masked.rows);
+  const auto log_probabilities = [&](const MaskedLanguageModel<double>& model) {
+    Matrix<double> logits = model(tokens, read, resources.execution);
+    for (Index i = 0; i < logits.rows(); ++i) logits.row(i).array() -= std::log(logits.row(i).array().exp().sum());
+    return logits;
+  };
+  const Matrix<double> p = log_probabilities(teacher);
+  for (const bool alone : {true, false}) {
+    const DistillationConfig config{
+        .hidden_states = alone ? 0 : 0.7, .embeddings = alone ? 0 : 1.3, .layers = alone ? 0 : 0.4, .logits = 2.1};
+    const auto loss_at = [&](const MaskedLanguageModel<double>& at) {
+      EncoderCache<double> its;
+      Matrix<double> out(tokens.layout.rows(), 8);
+      at.encoder().forward(tokens, out, {}, &its, resources.execution);
+      const Matrix<double> q = log_probabilities(at);
+      const Matrix<double> layer = its.layers[1].input.block() - teacher_cache.layers[1].input.block();
+      return loss_of(out, goal, tokens.layout, config) + config.layers * 0.5 * layer.squaredNorm() / 8 +
+             config.logits * (p.array().exp() * (p - q).array()).sum();
+    };
+    MaskedLanguageModel<double> gradient = zero_gradient(student);
+    const LossSum sum = distillation_gradient<double>(student, teacher, {goal, &teacher_cache}, tokens.layout, masked,
+                                                      config, {}, 2.0, cache, gradient, resources.execution);
+    CHECK(sum.weight == 16);
+    CHECK(sum.loss > 0.1);
+    CHECK(std::abs(sum.loss - loss_at(student)) < 1e-12 * sum.loss);
+    const GradientCheck check = check_gradient(
+        student, [&](const MaskedLanguageModel<double>& at) { return 2 * loss_at(at); }, gradient, {.samples = 12});
+    CAPTURE(alone, check.worst.front().name, check.worst.front().analytic, check.worst.front().numeric);
+    CHECK(check.passed());
+  }
+  EncoderConfig wider = teacher.encoder().config();
+  wider.vocabulary_size = 21;
+  MaskedLanguageModel<double> gradient = zero_gradient(student);
+  CHECK_THROWS_AS(distillation_gradient<double>(student, MaskedLanguageModel<double>(wider, 1), {goal}, tokens.layout,
+                                                masked, {.logits = 1}, {}, 1.0, cache, gradient, resources.execution),
+                  Error);
+}
+
+TEST_CASE("of a language model that learns E and F the head is no parameter", "[distillation]") {
+  const MaskedLanguageModel<double> model =
+      to_linformer(MaskedLanguageModel<double>(teacher_encoder().config(), 3), {.projected_length = 4});
+  const auto names_of = [&](TrainedPart part) {
+    std::vector<std::string> names;
+    const Student<MaskedLanguageModel, double> student(model, part);
+    student.for_each_parameter([&](const std::string& name, Shape, std::span<const double>) { names.push_back(name); });
+    return names;
+  };
+  CHECK(names_of(TrainedPart::projections) == std::vector<std::string>{"projections.0.weight", "projections.1.weight"});
+  CHECK(names_of(TrainedPart::all).back() == "lm_head.bias");
+}
+
 TEST_CASE("healing trains E and F alone, and brings a student closer", "[distillation]") {
   Resources resources(1);
   EncoderCache<double> cache;
@@ -128,13 +189,14 @@ TEST_CASE("healing trains E and F alone, and brings a student closer", "[distill
   const TokenBatch tokens = TokenBatch::from_sequences(some_texts);
   const Matrix<double> goal = teacher(tokens, resources.execution);
   const Encoder<double> start = to_linformer(teacher, {.projected_length = 4});
-  StudentEncoder<double> student(start, TrainedPart::projections);
-  Trainer<double, StudentEncoder<double>> trainer(student, {.schedule = {.peak = 0.01, .total_steps = 60}});
+  using Healed = Student<Encoder, double>;
+  Healed student(start, TrainedPart::projections);
+  Trainer<double, Healed> trainer(student, {.schedule = {.peak = 0.01, .total_steps = 60}});
   std::vector<double> losses;
   for (int step = 0; step < 60; ++step) {
     const TrainingStep done = trainer.step(
         student, 1,
-        [&](Index, StudentEncoder<double>& gradient) {
+        [&](Index, Healed& gradient) {
           return distillation_gradient<double>(student, {goal}, tokens, {}, {}, 1.0, cache, gradient,
                                                resources.execution);
         },

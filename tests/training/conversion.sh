@@ -40,6 +40,20 @@ awk -v before="$before" -F'"state_cosine":' 'NF > 1 { sub(",.*", "", $2); after 
 "$distill" "$folder/softmax" "$folder/linformer" "$folder/texts.txt" --validation 4 --steps 2 --warmup 1 --batch 8 --train all \
   --layers 1 --output "$folder/healed_all"
 
+# A masked-language-model head goes along, and its logits are matched as well.
+grep -aq lm_head.dense.weight "$folder/linformer/model.safetensors"
+grep -aq lm_head.dense.weight "$folder/healed/model.safetensors"
+for _ in 1 2; do
+  "$distill" "$folder/softmax" "$folder/linformer" "$folder/texts.txt" --validation 8 --steps 30 --batch 8 --warmup 2 \
+    --train all --logits 1 --learning-rate 1e-3 --evaluate-every 10 --output "$folder/by_logits" | tee "$folder/distill.txt"
+  [ -e "$folder/logits.txt" ] || cp "$folder/distill.txt" "$folder/logits.txt"
+done
+grep -q "Goes on at step 30" "$folder/distill.txt"
+before=$(sed -n 's/.*before: .*divergence of logits \([0-9.]*\)\..*/\1/p' "$folder/logits.txt")
+awk -v before="$before" -F'"logits_divergence":' 'NF > 1 { sub("[,}].*", "", $2); after = $2 }
+  END { exit !(after > 0 && after < before) }' "$folder/by_logits/log.jsonl"
+grep -aq lm_head.dense.weight "$folder/by_logits/model.safetensors"
+
 # E and F fitted to some texts come closer on others, in every layer's heads; a Linformer grows.
 for sharing in key_value none; do
   "$convert" "$folder/softmax" "$folder/texts.txt" --projected-length 8 --sharing $sharing --start fitted --fit-texts 8 \
@@ -86,6 +100,8 @@ refuse "sequence_length: expected at least the encoder's 64, got 10" "$convert" 
   --length 10 --output "$folder/refused"
 refuse "expected a Linformer with learned projections" "$distill" "$folder/softmax" "$folder/same" "$folder/texts.txt" \
   --validation 4 --output "$folder/refused"
+refuse "expected a masked language model, for --logits" "$distill" "$folder/softmax" "$folder/single" \
+  "$folder/texts.txt" --validation 4 --logits 1 --output "$folder/refused"
 refuse "more than 500 texts" "$distill" "$folder/softmax" "$folder/linformer" "$folder/texts.txt" --validation 500 \
   --output "$folder/refused"
 [ ! -e "$folder/refused" ]

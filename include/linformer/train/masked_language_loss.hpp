@@ -22,6 +22,22 @@ template <class Loss>
   return sum;
 }
 
+/// The head's part of a training step where it reads some rows of the encoder's output.
+/// @param hidden rows × D; @param read rows of it; @param hidden_gradient rows × D, to which theirs is added
+/// @param loss as `MaskedLanguageModel::head_backward`'s, of these rows
+template <Scalar T, class Loss>
+void head_gradient_of_rows(const MaskedLanguageModel<T>& model, const ConstMatrixRef<T>& hidden,
+                           std::span<const Index> read, MatrixRef<T> hidden_gradient, MaskedLanguageModel<T>& gradient,
+                           const Loss& loss, const Execution& execution) {
+  const Workspace::Scope scope(execution.workspace);
+  const auto count = static_cast<Index>(read.size());
+  auto chosen = execution.workspace.template matrix<T>(count, hidden.cols());
+  auto chosen_gradient = execution.workspace.template matrix<T>(count, hidden.cols());
+  gather_rows<T>(hidden, read, chosen);
+  model.head_backward(chosen, chosen_gradient, gradient, loss, execution);
+  for (Index i = 0; i < count; ++i) hidden_gradient.row(read[static_cast<std::size_t>(i)]) += chosen_gradient.row(i);
+}
+
 }  // namespace detail
 
 /// Cross-entropy of a masked language model at the masked positions, the only ones for which logits are computed.
@@ -60,15 +76,14 @@ LossSum masked_language_gradient(const MaskedLanguageModel<T>& model, const Batc
   auto& tokens = execution.workspace.template kept<TokenBatch>();
   tokens.layout = layout;
   tokens.ids = masked.ids;
-  const Index width = model.encoder().config().model_width, count = static_cast<Index>(masked.rows.size());
+  const Index width = model.encoder().config().model_width;
   auto hidden = execution.workspace.template matrix<T>(layout.rows(), width);
+  auto hidden_gradient = execution.workspace.template matrix<T>(layout.rows(), width);
   model.encoder().forward(tokens, hidden, options, &cache, execution);
-  auto chosen = execution.workspace.template matrix<T>(count, width);
-  auto chosen_gradient = execution.workspace.template matrix<T>(count, width);
-  gather_rows<T>(hidden, masked.rows, chosen);
+  detail::zero_rows<T>(hidden_gradient, execution);
   LossSum sum;
-  model.head_backward(
-      chosen, chosen_gradient, gradient,
+  detail::head_gradient_of_rows<T>(
+      model, hidden, masked.rows, hidden_gradient, gradient,
       [&](Index first, MatrixRef<T> logits) {
         sum += detail::sum_of_parts(logits.rows(), execution, [&](Index begin, Index rows) {
           const auto labels =
@@ -77,9 +92,7 @@ LossSum masked_language_gradient(const MaskedLanguageModel<T>& model, const Batc
         });
       },
       execution);
-  detail::zero_rows<T>(hidden, execution);
-  for (Index i = 0; i < count; ++i) hidden.row(masked.rows[static_cast<std::size_t>(i)]) = chosen_gradient.row(i);
-  model.encoder().backward(tokens, options, cache, hidden, gradient.encoder(), execution);
+  model.encoder().backward(tokens, options, cache, hidden_gradient, gradient.encoder(), execution);
   return sum;
 }
 
