@@ -58,14 +58,13 @@ TokenMasking masking_of(const AnyTokenizer& tokenizer, const std::string& folder
 }
 
 /// The task of a `TrainingRun`. Masked language models read texts of which some tokens are hidden, anew in each epoch.
-template <template <Scalar, class> class Model>
+template <class Model>
 class DistillationTask {
  public:
-  using Teacher = Model<float, Trainable>;
-  using StudentModel = Student<Model, float>;
+  using StudentModel = Student<float, Model>;
 
   /// @param masking for masked language models
-  DistillationTask(const Teacher& teacher, const StudentModel& student, const Options& options,
+  DistillationTask(const Model& teacher, const StudentModel& student, const Options& options,
                    const std::optional<TokenMasking>& masking, const Sequences& training, const Sequences& validation,
                    const Execution& execution, ProgramWorld world)
       : teacher_(teacher),
@@ -147,7 +146,7 @@ class DistillationTask {
     Evaluation found{1 - states, embeddings, {{"state_cosine", states}, {"embedding_cosine", embeddings}}, text};
     if constexpr (of_words) {
       const double mean = divergences.weight > 0 ? divergences.mean() : 0;
-      std::snprintf(text, sizeof text, ", divergence of logits %.4f", mean);
+      std::snprintf(text, sizeof text, ", divergence of logits %.3g", mean);
       found.entries["logits_divergence"] = mean;
       found.text += text;
     }
@@ -155,7 +154,7 @@ class DistillationTask {
   }
 
  private:
-  static constexpr bool of_words = std::is_same_v<Teacher, MaskedLanguageModel<float>>;
+  static constexpr bool of_words = std::is_same_v<Model, MaskedLanguageModel<float>>;
 
   struct Batch {
     BatchLayout layout;
@@ -173,7 +172,7 @@ class DistillationTask {
     }
   }
 
-  const Teacher& teacher_;
+  const Model& teacher_;
   const StudentModel& student_;
   const Options& options_;
   const std::optional<TokenMasking>& masking_;
@@ -189,18 +188,17 @@ class DistillationTask {
 };
 
 /// @return the student, or nothing if the run was interrupted
-template <template <Scalar, class> class Model>
-std::optional<Model<float, Trainable>> heal(const Model<float, Trainable>& teacher, Model<float, Trainable> model,
-                                            const Options& options, const std::optional<TokenMasking>& masking,
-                                            const Sequences& training, const Sequences& validation,
-                                            ProgramWorld world) {
-  Student<Model, float> student(std::move(model), options.train == "all" ? TrainedPart::all : TrainedPart::projections);
+template <class Model>
+std::optional<Model> heal(const Model& teacher, Model model, const Options& options,
+                          const std::optional<TokenMasking>& masking, const Sequences& training,
+                          const Sequences& validation, ProgramWorld world) {
+  Student<float, Model> student(std::move(model), options.train == "all" ? TrainedPart::all : TrainedPart::projections);
   detail::require(parameter_count(student) > 0, ErrorCode::unsupported, options.student,
                   "a Linformer with learned projections, or --train all", "nothing to train");
   ThreadPool pool(options.threads);
   Workspace workspace;
   const Execution execution{pool, workspace, default_isa()};
-  TrainingRun<Student<Model, float>> run(
+  TrainingRun<Student<float, Model>> run(
       student,
       {.name = "distill",
        .folder = options.output,
@@ -218,7 +216,7 @@ std::optional<Model<float, Trainable>> heal(const Model<float, Trainable>& teach
               training.size(), validation.size(), task.evaluate().text.c_str());
   std::fflush(stdout);
   if (!run.train(task, pool)) return std::nullopt;
-  return std::move(student);
+  return student;
 }
 
 int run(const Options& options, ProgramWorld world) {

@@ -174,7 +174,7 @@ TEST_CASE("of a language model that learns E and F the head is no parameter", "[
       to_linformer(MaskedLanguageModel<double>(teacher_encoder().config(), 3), {.projected_length = 4});
   const auto names_of = [&](TrainedPart part) {
     std::vector<std::string> names;
-    const Student<MaskedLanguageModel, double> student(model, part);
+    const Student<double, MaskedLanguageModel<double>> student(model, part);
     student.for_each_parameter([&](const std::string& name, Shape, std::span<const double>) { names.push_back(name); });
     return names;
   };
@@ -189,7 +189,7 @@ TEST_CASE("healing trains E and F alone, and brings a student closer", "[distill
   const TokenBatch tokens = TokenBatch::from_sequences(some_texts);
   const Matrix<double> goal = teacher(tokens, resources.execution);
   const Encoder<double> start = to_linformer(teacher, {.projected_length = 4});
-  using Healed = Student<Encoder, double>;
+  using Healed = Student<double, Encoder<double>>;
   Healed student(start, TrainedPart::projections);
   Trainer<double, Healed> trainer(student, {.schedule = {.peak = 0.01, .total_steps = 60}});
   std::vector<double> losses;

@@ -18,10 +18,12 @@ Matrix<T> drawn_logits(Index rows, Index classes, std::uint64_t seed) {
   return logits;
 }
 
+using Wide = Eigen::Matrix<long double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+
 /// log softmax of each row in long double.
 template <Scalar T>
-Matrix<long double> log_probabilities(const Matrix<T>& logits) {
-  Matrix<long double> result = logits.template cast<long double>();
+Wide log_probabilities(const Matrix<T>& logits) {
+  Wide result = logits.template cast<long double>();
   for (Index i = 0; i < result.rows(); ++i) result.row(i).array() -= std::log(result.row(i).array().exp().sum());
   return result;
 }
@@ -38,7 +40,7 @@ TEMPLATE_TEST_CASE("divergence and its gradient are those of the formula", "[div
   const double unit = std::numeric_limits<T>::epsilon();
   for (const Index classes : {1, 2, 63, 64, 65, 200}) {
     const Matrix<T> logits = drawn_logits<T>(3, classes, 1), goal = drawn_logits<T>(3, classes, 2);
-    const Matrix<long double> q = log_probabilities(logits), p = log_probabilities(goal);
+    const Wide q = log_probabilities(logits), p = log_probabilities(goal);
     const long double expected = (p.array().exp() * (p - q).array()).sum();
     const auto largest = static_cast<double>((p - q).cwiseAbs().maxCoeff());
     const LossSum sum = divergence<T>(logits, goal);
@@ -56,7 +58,7 @@ TEMPLATE_TEST_CASE("divergence and its gradient are those of the formula", "[div
 TEST_CASE("divergence is zero from what is the same but for a shift, and bears large logits", "[divergence]") {
   Matrix<float> goal = drawn_logits<float>(2, 70, 3);
   CHECK(divergence<float>(goal, goal).loss == 0);
-  const Matrix<float> shifted = (goal.array() + 1024).matrix();  // exact to a unit of 1,024
+  const Matrix<float> shifted = (goal.array() + 1024.0F).matrix();  // exact to a unit of 1,024
   CHECK(std::abs(divergence<float>(shifted, shifted).loss) == 0);
   goal(0, 5) = 300;  // whose exponential overflows
   Matrix<float> logits = drawn_logits<float>(2, 70, 4);

@@ -43,13 +43,14 @@ awk -v before="$before" -F'"state_cosine":' 'NF > 1 { sub(",.*", "", $2); after 
 # A masked-language-model head goes along, and its logits are matched as well.
 grep -aq lm_head.dense.weight "$folder/linformer/model.safetensors"
 grep -aq lm_head.dense.weight "$folder/healed/model.safetensors"
+"$convert" "$folder/softmax" --projected-length 4 --start gaussian --output "$folder/gaussian"
 for _ in 1 2; do
-  "$distill" "$folder/softmax" "$folder/linformer" "$folder/texts.txt" --validation 8 --steps 30 --batch 8 --warmup 2 \
+  "$distill" "$folder/softmax" "$folder/gaussian" "$folder/texts.txt" --validation 8 --steps 30 --batch 8 --warmup 2 \
     --train all --logits 1 --learning-rate 1e-3 --evaluate-every 10 --output "$folder/by_logits" | tee "$folder/distill.txt"
   [ -e "$folder/logits.txt" ] || cp "$folder/distill.txt" "$folder/logits.txt"
 done
 grep -q "Goes on at step 30" "$folder/distill.txt"
-before=$(sed -n 's/.*before: .*divergence of logits \([0-9.]*\)\..*/\1/p' "$folder/logits.txt")
+before=$(sed -n 's/.*before: .*divergence of logits \([0-9.e-]*\)\.$/\1/p' "$folder/logits.txt")
 awk -v before="$before" -F'"logits_divergence":' 'NF > 1 { sub("[,}].*", "", $2); after = $2 }
   END { exit !(after > 0 && after < before) }' "$folder/by_logits/log.jsonl"
 grep -aq lm_head.dense.weight "$folder/by_logits/model.safetensors"

@@ -160,10 +160,10 @@ LossSum distillation_gradient(const MaskedLanguageModel<T>& student, const Maske
 enum class TrainedPart { projections, all };
 
 /// An encoder or a masked language model whose parameters, to a trainer, are E and F alone, or all.
-template <template <Scalar, class> class Model, Scalar T>
-class Student : public Model<T, Trainable> {
+template <Scalar T, class Model>
+class Student : public Model {
  public:
-  Student(Model<T, Trainable> model, TrainedPart part) : Model<T, Trainable>(std::move(model)), part_(part) {}
+  Student(Model model, TrainedPart part) : Model(std::move(model)), part_(part) {}
 
   void for_each_parameter(const ParameterVisitor<T>& visitor) { visit(*this, visitor); }
   void for_each_parameter(const ParameterVisitor<const T>& visitor) const { visit(*this, visitor); }
@@ -172,7 +172,7 @@ class Student : public Model<T, Trainable> {
   template <class Self, class Visitor>
   static void visit(Self& self, const Visitor& visitor) {
     if (self.part_ == TrainedPart::all) {
-      self.Model<T, Trainable>::for_each_parameter(visitor);
+      self.Model::for_each_parameter(visitor);
     } else if constexpr (requires { self.encoder(); }) {
       self.encoder().projections().for_each_parameter(visitor);
     } else {
