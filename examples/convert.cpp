@@ -112,7 +112,7 @@ nlohmann::ordered_json take_advice(const Encoder<float>& original, Options& opti
 }
 
 int run(Options options) {
-  auto language_model = load_masked_language_model(options.model);  // whose head stays as it is
+  auto language_model = load_masked_language_model_if_read(options.model);  // whose head stays as it is
   const bool headed = language_model.has_value();
   const Encoder<float> original = headed ? language_model->encoder() : load_encoder(options.model);
   Encoder<float> result = original;

@@ -35,22 +35,24 @@ struct Options : TrainingOptions {
                    {"hidden_states", hidden_states},
                    {"embeddings", embeddings},
                    {"layers", layers},
-                   {"logits", logits},
                    {"data", fingerprint_of(training, {})},
                    {"teacher", fingerprint_of(original)},
                    {"student", fingerprint_of(model)},
                    {"encoder", to_json(encoder)}});
+    if (logits != 0) result["logits"] = logits;
     return result;
   }
 };
 
-/// Hides tokens of texts whose special tokens are a tokenizer's.
-TokenMasking masking_of(const AnyTokenizer& tokenizer, const std::string& folder) {
+/// Hides tokens of texts whose special tokens are a tokenizer's. @param folder of the model, of these sizes
+TokenMasking masking_of(const AnyTokenizer& tokenizer, const std::string& folder, const EncoderConfig& model) {
   const SpecialTokens special = tokenizer.special_tokens();
-  detail::require(special.mask != no_token, ErrorCode::unsupported, folder,
-                  "a tokenizer with a mask token, for --logits", "none");
+  detail::require(special.mask != no_token && special.mask < model.vocabulary_size, ErrorCode::unsupported, folder,
+                  "a tokenizer with a mask token that the model knows, for --logits", "none");
   TokenMaskingConfig config{
-      .vocabulary = static_cast<std::int32_t>(tokenizer.vocabulary_size()), .mask_id = special.mask, .special_ids = {}};
+      .vocabulary = static_cast<std::int32_t>(std::min<Index>(tokenizer.vocabulary_size(), model.vocabulary_size)),
+      .mask_id = special.mask,
+      .special_ids = {}};
   for (const TokenId id : {special.bos, special.pad, special.eos, special.unknown}) {
     if (id != no_token) config.special_ids.push_back(id);
   }
@@ -220,7 +222,8 @@ std::optional<Model> heal(const Model& teacher, Model model, const Options& opti
 }
 
 int run(const Options& options, ProgramWorld world) {
-  auto student = load_masked_language_model(options.student);
+  auto student = options.logits != 0 ? load_masked_language_model(options.student)
+                                     : load_masked_language_model_if_read(options.student);
   Encoder<float> encoder = student ? student->encoder() : load_encoder(options.student);
   const EncoderConfig config = encoder.config();
   const AnyTokenizer tokenizer = AnyTokenizer::of_folder(options.student);
@@ -240,18 +243,26 @@ int run(const Options& options, ProgramWorld world) {
   };
   if (options.logits != 0) {
     const auto teacher = load_masked_language_model(options.teacher);
-    for (const auto& [model, folder] :
-         {std::pair(&teacher, &options.teacher), std::pair(&std::as_const(student), &options.student)}) {
-      detail::require(model->has_value(), ErrorCode::unsupported, *folder, "a masked language model, for --logits",
-                      "one without that head");
-    }
-    student = healed(*teacher, std::move(*student), masking_of(tokenizer, options.student));
+    const auto require_head = [](bool there, const std::string& folder) {
+      detail::require(there, ErrorCode::unsupported, folder, "a masked language model, for --logits",
+                      "one without a head that is read");
+    };
+    require_head(teacher.has_value(), options.teacher);
+    require_head(student.has_value(), options.student);
+    const EncoderConfig& original = teacher->encoder().config();
+    detail::require_shape(options.teacher + ": words", original.vocabulary_size, original.model_width,
+                          config.vocabulary_size, config.model_width);
+    student = healed(*teacher, std::move(*student), masking_of(tokenizer, options.student, config));
     if (!student) return 130;
     encoder = student->encoder();
   } else {
     auto result = healed(load_encoder(options.teacher), std::move(encoder), std::nullopt);
     if (!result) return 130;
     encoder = std::move(*result);
+    if (student && options.train == "all") {
+      student.reset();
+      std::fprintf(stderr, "The masked-language-model head is left out: the encoder that it read is another now.\n");
+    }
   }
   if (world.rank() > 0) return 0;
   save_encoder(options.output + "/model.safetensors", encoder, std::move(student));

@@ -63,6 +63,15 @@ std::optional<linformer::MaskedLanguageModel<float>> load_masked_language_model(
   return model;
 }
 
+std::optional<linformer::MaskedLanguageModel<float>> load_masked_language_model_if_read(const std::string& folder) {
+  try {
+    return load_masked_language_model(folder);
+  } catch (const linformer::Error& error) {
+    std::fprintf(stderr, "No masked-language-model head is read: %s\n", error.what());
+    return std::nullopt;
+  }
+}
+
 void save_encoder(const std::string& path, const linformer::Encoder<float>& encoder,
                   std::optional<linformer::MaskedLanguageModel<float>> head) {
   if (!head) return save_parameters(path, encoder);

@@ -18,6 +18,9 @@ linformer::Encoder<float> load_encoder(const std::string& folder);
 /// The masked language model of a folder, of either kind, or nothing where it has no such head.
 std::optional<linformer::MaskedLanguageModel<float>> load_masked_language_model(const std::string& folder);
 
+/// The same, or nothing where its head cannot be read, which is told on stderr: its encoder may be.
+std::optional<linformer::MaskedLanguageModel<float>> load_masked_language_model_if_read(const std::string& folder);
+
 /// Writes an encoder to a file, with the head of a masked language model of its width and words, where there is one.
 void save_encoder(const std::string& path, const linformer::Encoder<float>& encoder,
                   std::optional<linformer::MaskedLanguageModel<float>> head);

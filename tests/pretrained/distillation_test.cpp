@@ -169,6 +169,57 @@ TEST_CASE("the gradient of hidden tokens' logits is that of their divergence", "
                   Error);
 }
 
+TEST_CASE("hidden tokens of many tiles and threads are those of smaller batches, and none leave the encoder's gradient",
+          "[distillation]") {
+  MaskedLanguageModel<double> teacher(teacher_encoder().config(), 3);
+  teacher.encoder() = teacher_encoder();
+  const MaskedLanguageModel<double> student = to_linformer(teacher, {.projected_length = 4});
+  const DistillationConfig config{.hidden_states = 0.7, .embeddings = 1.3, .logits = 2.1};
+  Resources resources(2);
+  EncoderCache<double> cache;
+  std::vector<std::vector<std::int32_t>> texts;
+  for (std::int32_t i = 0; i < 24; ++i) {
+    texts.emplace_back();
+    for (std::int32_t j = 0; j < 12; ++j) texts.back().push_back((7 * i + 5 * j) % 20);
+  }
+  // Adds to `gradient`. @return the loss
+  const auto take = [&](std::span<const std::vector<std::int32_t>> some, bool hides, bool recompute,
+                        MaskedLanguageModel<double>& gradient) {
+    const TokenBatch tokens = TokenBatch::from_sequences(some);
+    MaskedTokens masked{tokens.ids, {}, {}};
+    for (Index row = 0; hides && row < tokens.layout.rows(); ++row) masked.rows.push_back(row);
+    const Matrix<double> goal = teacher.encoder()(tokens, resources.execution);
+    return distillation_gradient<double>(student, teacher, {goal}, tokens.layout, masked, config,
+                                         {.recompute = recompute}, 1.0, cache, gradient, resources.execution)
+        .loss;
+  };
+  const std::span<const std::vector<std::int32_t>> all(texts);
+  MaskedLanguageModel<double> whole = zero_gradient(student), parts = whole, none = whole;
+  const double loss = take(all, true, false, whole);
+  double sum = 0;
+  for (std::size_t i = 0; i < 24; ++i) sum += take(all.subspan(i, 1), true, true, parts);
+  CHECK(std::abs(loss - sum) < 1e-12 * loss);
+  const auto difference = [](const auto& a, const auto& b) {  // the largest, relative to a parameter's largest
+    const auto x = list_parameters<const double>(a), y = list_parameters<const double>(b);
+    double largest = 0;
+    for (std::size_t p = 0; p < x.size(); ++p) {
+      const Eigen::Map<const Vector<double>> u(x[p].values.data(), static_cast<Index>(x[p].values.size()));
+      const Eigen::Map<const Vector<double>> v(y[p].values.data(), static_cast<Index>(y[p].values.size()));
+      largest = std::max(largest, (u - v).cwiseAbs().maxCoeff() / (1e-3 + u.cwiseAbs().maxCoeff()));
+    }
+    return largest;
+  };
+  CHECK(difference(whole, parts) < 1e-11);  // sums of 288 rows in another order, through two layers of weights about 1
+  const double without = take(all, false, false, none);
+  const TokenBatch tokens = TokenBatch::from_sequences(all);
+  const Matrix<double> goal = teacher.encoder()(tokens, resources.execution);
+  Encoder<double> of_encoder = zero_gradient(student.encoder());
+  const LossSum expected = distillation_gradient<double>(student.encoder(), {goal}, tokens, config, {}, 1.0, cache,
+                                                         of_encoder, resources.execution);
+  CHECK(without == expected.loss);
+  CHECK(difference(none.encoder(), of_encoder) == 0);
+}
+
 TEST_CASE("of a language model that learns E and F the head is no parameter", "[distillation]") {
   const MaskedLanguageModel<double> model =
       to_linformer(MaskedLanguageModel<double>(teacher_encoder().config(), 3), {.projected_length = 4});

@@ -46,7 +46,7 @@ grep -aq lm_head.dense.weight "$folder/healed/model.safetensors"
 "$convert" "$folder/softmax" --projected-length 4 --start gaussian --output "$folder/gaussian"
 for _ in 1 2; do
   "$distill" "$folder/softmax" "$folder/gaussian" "$folder/texts.txt" --validation 8 --steps 30 --batch 8 --warmup 2 \
-    --train all --logits 1 --learning-rate 1e-3 --evaluate-every 10 --output "$folder/by_logits" | tee "$folder/distill.txt"
+    --train all --logits 1 --hidden-states 0 --embeddings 0 --learning-rate 1e-3 --evaluate-every 10 --output "$folder/by_logits" | tee "$folder/distill.txt"
   [ -e "$folder/logits.txt" ] || cp "$folder/distill.txt" "$folder/logits.txt"
 done
 grep -q "Goes on at step 30" "$folder/distill.txt"
@@ -54,6 +54,8 @@ before=$(sed -n 's/.*before: .*divergence of logits \([0-9.e-]*\)\.$/\1/p' "$fol
 awk -v before="$before" -F'"logits_divergence":' 'NF > 1 { sub("[,}].*", "", $2); after = $2 }
   END { exit !(after > 0 && after < before) }' "$folder/by_logits/log.jsonl"
 grep -aq lm_head.dense.weight "$folder/by_logits/model.safetensors"
+
+! grep -aq lm_head.dense.weight "$folder/healed_all/model.safetensors" # whose encoder the head has not seen
 
 # E and F fitted to some texts come closer on others, in every layer's heads; a Linformer grows.
 for sharing in key_value none; do

@@ -45,7 +45,8 @@ void require_goal(const ConstMatrixRef<T>& logits, const ConstMatrixRef<T>& goal
 
 /// Kullback–Leibler divergence KL(p ‖ q) = Σ_j p_j·(log p_j − log q_j) of each row, p = softmax(goal) and
 /// q = softmax(logits): what knowledge distillation (Hinton et al. 2015, arXiv 1503.02531) trains a student by, at a
-/// temperature of 1. Rows are independent, as with `cross_entropy`.
+/// temperature of 1. Rows are independent, as with `cross_entropy`. Logits are finite: what is not makes a row's loss
+/// NaN. A loss near 0 may be negative by rounding.
 /// @param logits rows × classes; @param goal the teacher's, rows × classes
 /// @return sum over the rows, each of which weighs 1. @throws Error shape_mismatch
 template <Scalar T>
