@@ -117,6 +117,9 @@ TEST_CASE("special tokens in a text are text unless they are asked for, <mask> w
   const auto result = make({.special_tokens_in_text = true}).encode_with_offsets("low  <mask> low</s>");
   CHECK(result.tokens == Ids{262, 4, 263, 2});
   CHECK(result.offsets == Ranges{{0, 3}, {5, 11}, {12, 15}, {15, 19}});
+  const auto other_white_space = make({.special_tokens_in_text = true}).encode_with_offsets("low\t\u3000<mask>low");
+  CHECK(other_white_space.tokens == Ids{262, 4, 262});
+  CHECK(other_white_space.offsets == Ranges{{0, 3}, {7, 13}, {13, 16}});
 }
 
 TEST_CASE("a token that merges do not reach is used where merges are ignored", "[byte_level_bpe]") {

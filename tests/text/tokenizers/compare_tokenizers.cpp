@@ -1,10 +1,16 @@
-// The library's side of compare_tokenizers.py: reads texts from standard input, each its length in bytes on a line and
-// then the bytes, and writes for each a line of tokens, `id begin end` separated by spaces.
-//   compare_tokenizers FOLDER [special]     with the tokenizer of the folder; `special`: special tokens in text are
-//   such compare_tokenizers FOLDER speed         reads lines, and tells how fast they are encoded compare_tokenizers
-//   FOLDER decode        reads lines of ids, and writes their texts, each with a zero byte behind it compare_tokenizers
-//   facts                prints what is done with each code point compare_tokenizers version
+/* The library's side of compare_tokenizers.py: reads texts from standard input, each its length in bytes on a line and
+   then the bytes, and writes for each a line of tokens, `id begin end` (XLM-R: `id`) separated by spaces.
+     compare_tokenizers FOLDER [special]  with the tokenizer of the folder; `special`: special tokens in text are such
+     compare_tokenizers FOLDER speed      reads lines, and tells how fast they are encoded
+     compare_tokenizers FOLDER decode     reads lines of ids, and writes their texts, each with a zero byte behind it
+     compare_tokenizers facts             prints what is done with each code point
+     compare_tokenizers version
+*/
 #include <linformer/text/tokenizers/load_tokenizer.hpp>
+
+#if LINFORMER_TEST_SENTENCEPIECE
+#include <linformer/text/sentencepiece_xlm_roberta.hpp>
+#endif
 
 #include <cstdio>
 #include <ctime>
@@ -17,39 +23,56 @@ namespace {
 
 using namespace linformer;
 
-int compare(const PretrainedTokenizer& tokenizer) {
-  std::string line, text, out;
-  while (std::getline(std::cin, line)) {
-    text.resize(std::stoul(line));
+/// Of what XLM-R's tokenizer lacks.
+template <class T>
+concept GivesOffsets = Tokenizer<T> && requires(const T& tokenizer) { tokenizer.encode_with_offsets(""); };
+
+std::string line_of(const GivesOffsets auto& tokenizer, const std::string& text) {
+  const TokensWithOffsets result = tokenizer.encode_with_offsets(text);
+  if (tokenizer.encode(text) != result.tokens) throw std::logic_error("encode and encode_with_offsets differ");
+  std::string line;
+  for (std::size_t i = 0; i < result.tokens.size(); ++i) {
+    const auto [begin, end] = result.offsets[i];
+    line += std::to_string(result.tokens[i]) + ' ' + std::to_string(begin) + ' ' + std::to_string(end) + ' ';
+  }
+  return line;
+}
+
+std::string line_of(const Tokenizer auto& tokenizer, const std::string& text) {
+  std::string line;
+  for (const TokenId token : tokenizer.encode(text)) line += std::to_string(token) + ' ';
+  return line;
+}
+
+int compare(const Tokenizer auto& tokenizer) {
+  std::string length, text;
+  while (std::getline(std::cin, length)) {
+    text.resize(std::stoul(length));
     std::cin.read(text.data(), static_cast<std::streamsize>(text.size()));
-    const TokensWithOffsets result = tokenizer.encode_with_offsets(text);
-    if (tokenizer.encode(text) != result.tokens) throw std::logic_error("encode and encode_with_offsets differ");
-    out.clear();
-    for (std::size_t i = 0; i < result.tokens.size(); ++i) {
-      const auto [begin, end] = result.offsets[i];
-      out += std::to_string(result.tokens[i]) + ' ' + std::to_string(begin) + ' ' + std::to_string(end) + ' ';
-    }
-    std::printf("%s\n", out.c_str());
+    std::printf("%s\n", line_of(tokenizer, text).c_str());
   }
   return 0;
 }
 
-int speed(const PretrainedTokenizer& tokenizer) {
+template <Tokenizer T>
+int speed(const T& tokenizer) {
   std::vector<std::string> lines;
   std::size_t bytes = 0, tokens = 0;
   for (std::string line; std::getline(std::cin, line); bytes += lines.back().size()) lines.push_back(line);
-  for (const bool offsets : {false, true}) {
+  const auto timed = [&](const char* what, const auto& tokens_of) {
     const std::clock_t begin = std::clock();  // of the processor: other programs may run
-    for (const std::string& line : lines) {
-      tokens += offsets ? tokenizer.encode_with_offsets(line).tokens.size() : tokenizer.encode(line).size();
-    }
+    for (const std::string& line : lines) tokens += tokens_of(line).size();
     const double time = static_cast<double>(std::clock() - begin) / CLOCKS_PER_SEC;
-    std::printf("%s %.2f MB/s\n", offsets ? "with_offsets" : "tokens", static_cast<double>(bytes) / 1e6 / time);
+    std::printf("%s %.2f MB/s\n", what, static_cast<double>(bytes) / 1e6 / time);
+  };
+  timed("tokens", [&](const std::string& line) { return tokenizer.encode(line); });
+  if constexpr (GivesOffsets<T>) {
+    timed("with_offsets", [&](const std::string& line) { return tokenizer.encode_with_offsets(line).tokens; });
   }
   return tokens > 0 ? 0 : 1;
 }
 
-int decode(const PretrainedTokenizer& tokenizer) {
+int decode(const Tokenizer auto& tokenizer) {
   for (std::string line; std::getline(std::cin, line);) {
     std::istringstream in(line);
     std::vector<TokenId> tokens;
@@ -58,6 +81,10 @@ int decode(const PretrainedTokenizer& tokenizer) {
     std::fwrite(text.data(), 1, text.size(), stdout);
   }
   return 0;
+}
+
+int run(const Tokenizer auto& tokenizer, const std::string& mode) {
+  return mode == "speed" ? speed(tokenizer) : mode == "decode" ? decode(tokenizer) : compare(tokenizer);
 }
 
 template <class Points>
@@ -103,8 +130,11 @@ int main(int argc, char** argv) try {
   if (arguments[0] == "version")
     return std::printf("utf8proc %s, Unicode %s\n", utf8proc_version(), utf8proc_unicode_version()) < 0;
   const std::string mode = arguments.size() > 1 ? arguments[1] : "";
-  const PretrainedTokenizer tokenizer = load_tokenizer(arguments[0], {.special_tokens_in_text = mode == "special"});
-  return mode == "speed" ? speed(tokenizer) : mode == "decode" ? decode(tokenizer) : compare(tokenizer);
+#if LINFORMER_TEST_SENTENCEPIECE
+  const auto xlm_roberta = std::filesystem::path(arguments[0]) / "sentencepiece.bpe.model";
+  if (exists(xlm_roberta)) return run(XlmRobertaTokenizer(xlm_roberta), mode);
+#endif
+  return run(load_tokenizer(arguments[0], {.special_tokens_in_text = mode == "special"}), mode);
 } catch (const std::exception& error) {
   std::fprintf(stderr, "%s\n", error.what());
   return 1;

@@ -13,7 +13,7 @@ namespace linformer::inline LINFORMER_ABI {
 
 struct ByteLevelBpeConfig {
   bool add_prefix_space = false;  ///< puts a space before a text that begins without one
-  bool trim_offsets = true;       ///< spaces at either end of a token are no part of its offsets
+  bool trim_offsets = true;       ///< white space at either end of a token is no part of its offsets
   bool ignore_merges = false;     ///< a piece of text that is a token is that token, whatever merges say
   SpecialNames special = roberta_special_names();
   /// Whether "<mask>" in a text is the special token, as Hugging Face takes it; else it is text like any other.
@@ -183,7 +183,7 @@ class ByteLevelBpeTokenizer {
     model_->added.for_each_part(text, [&](std::size_t begin, std::size_t end, const AddedToken* token) {
       if (token != nullptr) {
         result.tokens.push_back(token->id);
-        if (with_offsets) add_offsets(text, text.substr(begin, end - begin), begin, end, result);
+        if (with_offsets) add_offsets(text, white_space_around(text.substr(begin, end - begin)), begin, end, result);
       } else {
         encode_part(text, begin, end, with_offsets, scratch, result);
       }
@@ -202,7 +202,7 @@ class ByteLevelBpeTokenizer {
       // The prefix has its place at the first code point, as Hugging Face counts.
       const std::size_t from = begin + first - (first > 0 ? prefix : 0);
       const std::size_t to = begin + std::max(last - prefix, std::size_t{1});
-      add_offsets(text, part.substr(first, last - first), from, to, result);
+      add_offsets(text, spaces_around(part.substr(first, last - first)), from, to, result);
     };
     detail::for_each_gpt2_piece(part, [&](std::size_t first, std::size_t last) {
       const std::string_view piece = part.substr(first, last - first);
@@ -217,8 +217,33 @@ class ByteLevelBpeTokenizer {
     });
   }
 
-  /// Offsets of a token with the bytes `token`, from `begin` to `end` in a text.
-  void add_offsets(std::string_view text, std::string_view token, std::size_t begin, std::size_t end,
+  /// Code points at either end of a token that are no part of its trimmed offsets.
+  struct Around {
+    std::size_t leading, trailing;
+  };
+
+  static Around spaces_around(std::string_view token) {
+    return {.leading = std::min(token.find_first_not_of(' '), token.size()),
+            .trailing = token.size() - (token.find_last_not_of(' ') + 1)};  // npos + 1 is 0
+  }
+
+  /// Of an added token, which may have taken any white space.
+  static Around white_space_around(std::string_view token) {
+    Around around{.leading = 0, .trailing = 0};
+    bool only_white = true;
+    for (std::size_t at = 0; at < token.size();) {
+      const Utf8Step step = utf8_step(token, at);
+      const bool white = detail::is_white_space(step.code_point);
+      only_white = only_white && white;
+      if (only_white) ++around.leading;
+      around.trailing = white ? around.trailing + 1 : 0;
+      at += step.length;
+    }
+    return around;
+  }
+
+  /// Offsets of a token from `begin` to `end` in a text.
+  void add_offsets(std::string_view text, Around around, std::size_t begin, std::size_t end,
                    TokensWithOffsets& result) const {
     const auto within = [&](std::size_t at) { return at < text.size() && detail::is_utf8_trail(text[at]); };
     const auto forward = [&](std::size_t& at) {
@@ -232,12 +257,10 @@ class ByteLevelBpeTokenizer {
     while (within(begin)) --begin;
     while (within(end)) ++end;
     if (model_->config.trim_offsets) {
-      std::size_t leading = std::min(token.find_first_not_of(' '), token.size());
-      std::size_t trailing = token.size() - (token.find_last_not_of(' ') + 1);  // npos + 1 is 0
       const bool first = result.offsets.empty() || begin == 0;
-      if (first && model_->config.add_prefix_space && leading == 1) leading = 0;  // it may be the prefix
-      for (; leading > 0 && begin < end; --leading) forward(begin);
-      for (; trailing > 0 && end > begin; --trailing) back(end);
+      if (first && model_->config.add_prefix_space && around.leading == 1) around.leading = 0;  // it may be the prefix
+      for (; around.leading > 0 && begin < end; --around.leading) forward(begin);
+      for (; around.trailing > 0 && end > begin; --around.trailing) back(end);
     }
     result.offsets.push_back({static_cast<Index>(begin), static_cast<Index>(end)});
   }
