@@ -21,19 +21,20 @@ struct Advice {
 /// A conversion as a program is told it.
 struct ConversionChoice {
   EncoderChoice encoder;  ///< of which the projections alone are read
-  std::string start = "mean_pooling";
+  std::string start = "growing_windows";
   linformer::Index length = 0, fit_texts = 64;
   std::vector<linformer::Index> projected_lengths{128};
   linformer::FitConfig fit;
   std::uint64_t seed = 1;
   bool log_count = false;
 
-  static constexpr linformer::detail::EnumNames<linformer::ProjectionStart, 5> start_names{
-      {{"mean_pooling", linformer::ProjectionStart::mean_pooling},
+  static constexpr linformer::detail::EnumNames<linformer::ProjectionStart, 6> start_names{
+      {{"growing_windows", linformer::ProjectionStart::growing_windows},
+       {"mean_pooling", linformer::ProjectionStart::mean_pooling},
        {"convolution", linformer::ProjectionStart::convolution},
        {"gaussian", linformer::ProjectionStart::gaussian},
        {"random", linformer::ProjectionStart::random},
-       {"fitted", linformer::ProjectionStart::mean_pooling}}};  // and moved from there
+       {"fitted", linformer::ProjectionStart::growing_windows}}};  // and moved from there
 
   void add_lengths_to(CLI::App& app) {
     app.add_option("--length", length, "sequence length n; 0: the model's")->check(CLI::NonNegativeNumber);
@@ -46,9 +47,9 @@ struct ConversionChoice {
   void add_projections_to(CLI::App& app) {
     encoder.add_projections_to(app);
     app.add_option("--start", start,
-                   "what learned E and F start as; fitted: mean pooling, moved to where attention is closest to the "
-                   "model's on the first texts")
-        ->check(CLI::IsMember({"mean_pooling", "convolution", "gaussian", "random", "fitted"}));
+                   "what learned E and F start as; growing_windows: single tokens, then means of ever more; fitted: these, "
+                   "moved to where attention is closest to the model's on the first texts")
+        ->check(CLI::IsMember({"growing_windows", "mean_pooling", "convolution", "gaussian", "random", "fitted"}));
     app.add_option("--fit-texts", fit_texts, "of --start fitted: how many texts it takes; those that follow judge it")
         ->check(CLI::PositiveNumber);
     app.add_option("--fit-iterations", fit.iterations, "of --start fitted: iterations at most, for each E")
@@ -56,7 +57,7 @@ struct ConversionChoice {
     app.add_option("--fit-rounds", fit.rounds,
                    "of --start fitted, where E and F are apart: how often F is solved for and E moves")
         ->check(CLI::PositiveNumber);
-    app.add_option("--ridge", fit.ridge, "of --start fitted: how strongly E and F are drawn back to pooling")
+    app.add_option("--ridge", fit.ridge, "of --start fitted: how strongly E and F are drawn back to where they began")
         ->check(CLI::NonNegativeNumber);
     app.add_flag("--log-count", log_count, "of mean pooling: add log(tokens in the window) to its score");
     app.add_option("--seed", seed, "of what is drawn");

@@ -66,8 +66,9 @@ TEST_CASE("a smaller k costs something, and the embeddings nothing", "[conversio
   Resources resources(1);
   const Encoder<double> original = original_encoder();
   const TokenBatch tokens = some_tokens({24, 24});
-  for (const ProjectionStart start : {ProjectionStart::mean_pooling, ProjectionStart::convolution,
-                                      ProjectionStart::gaussian, ProjectionStart::random}) {
+  for (const ProjectionStart start : {ProjectionStart::growing_windows, ProjectionStart::mean_pooling,
+                                      ProjectionStart::convolution, ProjectionStart::gaussian,
+                                      ProjectionStart::random}) {
     const Encoder<double> linformer = to_linformer(original, {.projected_length = 6, .start = start});
     const auto differences = layer_differences(original, linformer, tokens, resources.execution);
     CHECK(differences.front().relative_error == 0);
@@ -84,6 +85,14 @@ TEST_CASE("projections start as they are asked to", "[conversion]") {
         to_linformer(original, {.projected_length = 5, .sharing = Sharing::headwise, .start = start, .seed = 11});
     return std::get<LearnedProjection<double>>(linformer.projections().projection(1, 0, side).kind()).weight;
   };
+  const Matrix<double> growing = weight(ProjectionStart::growing_windows, Side::key);
+  const Index begins[] = {0, 1, 2, 3, 7, 24};  // 19·(i/5)⁸ is 0.01 for i = 2, 0.3 for 3, 3.2 for 4
+  for (Index row = 0; row < 5; ++row) {
+    for (Index token = 0; token < 24; ++token) {
+      const bool inside = token >= begins[row] && token < begins[row + 1];
+      CHECK(growing(row, token) == (inside ? 1.0 / static_cast<double>(begins[row + 1] - begins[row]) : 0.0));
+    }
+  }
   const Matrix<double> pooling = weight(ProjectionStart::mean_pooling, Side::key);
   for (Index row = 0; row < 5; ++row) {
     const Index first = row * 24 / 5, end = (row + 1) * 24 / 5;

@@ -9,6 +9,9 @@ namespace linformer::inline LINFORMER_ABI {
 
 /// What learned E and F of a converted encoder start as.
 enum class ProjectionStart {
+  growing_windows,  ///< row i is the mean of the tokens from b(i) = i + ⌊(n − k)·(i/k)⁸⌋ to before b(i + 1): single
+                    ///< tokens first, so that short texts and the beginnings of long ones are read as they are, then
+                    ///< windows that grow; with k = n the identity
   mean_pooling,  ///< row i is the mean of the tokens ⌊i·n/k⌋ … ⌊(i+1)·n/k⌋ − 1; with k = n a text of n tokens loses
                  ///< nothing, but a shorter one counts as padded with zeros, which ProjectionKind::mean_pooling does
                  ///< not
@@ -24,7 +27,7 @@ struct ConversionConfig {
   ProjectedLength projected_length{};  ///< k
   Sharing sharing = Sharing::key_value;
   ProjectionConfig projection{};
-  ProjectionStart start = ProjectionStart::mean_pooling;  ///< of learned projections, ignored elsewhere
+  ProjectionStart start = ProjectionStart::growing_windows;  ///< of learned projections, ignored elsewhere
   std::uint64_t seed = 1;                                 ///< of what is drawn
 };
 
@@ -56,6 +59,22 @@ void write_triangles(Matrix<T>& weight) {
   }
 }
 
+/// Writes the means of windows that grow. @param weight k × n
+template <Scalar T>
+void write_growing_windows(Matrix<T>& weight) {
+  const Index rows = weight.rows(), tokens = weight.cols();
+  const auto begin = [&](Index row) {
+    const double part = static_cast<double>(row) / static_cast<double>(rows);
+    const double square = part * part, fourth = square * square;
+    return row + static_cast<Index>(static_cast<double>(tokens - rows) * fourth * fourth);
+  };
+  weight.setZero();
+  for (Index row = 0; row < rows; ++row) {
+    const Index width = begin(row + 1) - begin(row);
+    weight.row(row).segment(begin(row), width).setConstant(T{1} / static_cast<T>(width));
+  }
+}
+
 /// Sets learned projections to their start; those of other kinds stay as they are.
 template <Scalar T>
 void start_projections(ProjectionSet<T>& projections, ProjectionStart start, std::uint64_t seed) {
@@ -74,6 +93,10 @@ void start_projections(ProjectionSet<T>& projections, ProjectionStart start, std
           FixedProjection<T>(ProjectionKind::gaussian, weight.rows(), weight.cols(), FixedScale::preserving, draw)
               .generate(0, columns);
           weight = columns.transpose();
+          continue;
+        }
+        if (start == ProjectionStart::growing_windows) {
+          write_growing_windows(weight);
           continue;
         }
         if (start == ProjectionStart::convolution) {

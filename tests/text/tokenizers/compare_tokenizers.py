@@ -452,7 +452,7 @@ def speed(work):
         with open(DATA / "wikitext-2" / "train.txt", "rb") as file:
             ours = subprocess.run([PROGRAM, str(folder), "speed"], check=True, stdin=file, capture_output=True, text=True)
         print(f"{name}: tokenizers encode {size / 1e6 / one:.2f} MB/s, encode_batch {size / 1e6 / batch:.2f} MB/s; ours "
-              + ", ".join(ours.stdout.split("\n")[:2]), flush=True)
+              + ", ".join(ours.stdout.splitlines()), flush=True)
 
 
 def main():
