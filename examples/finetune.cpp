@@ -74,7 +74,8 @@ int run(Options& options, ProgramWorld world) {
     AnyTokenizer::copy_files(options.model, options.output);
   }
   if (validation) {
-    const ClassifierScores scores = score(model, *validation, options.batch, execution, world);
+    const ClassifierScores scores =
+        result->scores ? *result->scores : score(model, *validation, options.batch, execution, world);
     if (world.rank() == 0) report_scores(scores, kind.labels, "validation", *result, options.output);
   }
   std::printf("%s/model.safetensors and what belongs to it written.\n", options.output.c_str());

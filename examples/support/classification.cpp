@@ -116,7 +116,8 @@ class ClassificationTask {
   }
 
   [[nodiscard]] Evaluation evaluate() {
-    const ClassifierScores scores = score(model_, *validation_, options_.batch, execution_, world_);
+    scored_steps_ = step_ + 1;
+    const ClassifierScores& scores = scores_ = score(model_, *validation_, options_.batch, execution_, world_);
     char text[120];
     std::snprintf(text, sizeof text, "validation loss %.4f, accuracy %.4f, macro-F1 %.4f", scores.loss,
                   scores.accuracy(), scores.macro_f1());
@@ -128,6 +129,11 @@ class ClassificationTask {
              {"validation_loss", scores.loss},
              {"confusion", scores.confusion_json()}},
             text};
+  }
+
+  /// What the last evaluation found, if it was after so many steps.
+  [[nodiscard]] std::optional<ClassifierScores> scores_after(std::uint64_t steps) const {
+    return scored_steps_ == steps && steps > 0 ? std::optional(scores_) : std::nullopt;
   }
 
  private:
@@ -149,7 +155,8 @@ class ClassificationTask {
   ProgramWorld world_;
   linformer::SampleOrder order_;
   linformer::Index batches_an_epoch_;
-  std::uint64_t step_ = 0;
+  std::uint64_t step_ = 0, scored_steps_ = 0;
+  ClassifierScores scores_;
   MicroBatches parts_;
   std::vector<LabelledSequences::Batch> batches_;
   Model::Cache cache_;
@@ -219,7 +226,8 @@ std::optional<ClassificationResult> train_classifier(const std::string& name,
     linformer::save_model(folder + "/model.safetensors", model, execution);
     linformer::write_file(folder + "/config.json", linformer::to_json(model.encoder().config()).dump(2) + "\n");
   }
-  return ClassificationResult{run.steps(), run.best_step(), run.tokens_per_second(), settings};
+  return ClassificationResult{run.steps(), run.best_step(), run.tokens_per_second(), settings,
+                              task.scores_after(run.best_step())};
 }
 
 void report_scores(const ClassifierScores& scores, const std::vector<std::string>& names, const char* what,

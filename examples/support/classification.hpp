@@ -61,6 +61,7 @@ struct ClassificationResult {
   std::uint64_t steps = 0, best_step = 0;
   double tokens_per_second = 0;  ///< of this start's steps, in all processes
   nlohmann::ordered_json settings;
+  std::optional<ClassifierScores> scores;  ///< of the model on the validation data, where the run ended with them
 };
 
 /// A whole run in a folder, which the first process writes. At its end the model is the best by the metric, or the last

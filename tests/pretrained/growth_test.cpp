@@ -51,8 +51,10 @@ TEST_CASE("mean pooling stretched is mean pooling of the longer length", "[growt
   softmax.mechanism = Mechanism::softmax;
   const Encoder<double> original(softmax, 3);
   for (const Index length : {36, 48}) {
-    const Encoder<double> grown = grow(to_linformer(original, {.projected_length = 6}), {.sequence_length = length});
-    const Encoder<double> pooled = to_linformer(original, {.sequence_length = length, .projected_length = 6});
+    ConversionConfig pooling{.projected_length = 6, .start = ProjectionStart::mean_pooling};
+    const Encoder<double> grown = grow(to_linformer(original, pooling), {.sequence_length = length});
+    pooling.sequence_length = length;
+    const Encoder<double> pooled = to_linformer(original, pooling);
     CHECK((grown_weight(grown, Side::key) - grown_weight(pooled, Side::key)).cwiseAbs().maxCoeff() < 1e-15);
     CHECK(grown.config().sequence_length == length);
   }
