@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The runs behind docs/results.md: scripts/results.sh [STAGE…]. Each goes on where it was interrupted, and what is done
-# is not done again. Stages: wikitext reviews sst2 imdb davidson qqp qnli listops minilm minilm_sst2 minilm_imdb spectrum
+# is not done again. Stages: wikitext reviews sst2 imdb davidson qqp qnli listops minilm_sst2 minilm_imdb spectrum
 # (all without an argument). Needs the data that docs/results.md names, in the folder LINFORMER_DATA. Results lie in
 # build/results. THREADS (2) changes no bit of them.
 . "$(dirname "$0")/common.sh"
@@ -8,7 +8,7 @@
 if [ "${1:-}" = --help ]; then usage && exit; fi
 data=${LINFORMER_DATA:?names the folder of the data}
 stages=("$@")
-[ $# -gt 0 ] || stages=(wikitext reviews sst2 imdb davidson qqp qnli listops minilm minilm_sst2 minilm_imdb spectrum)
+[ $# -gt 0 ] || stages=(wikitext reviews sst2 imdb davidson qqp qnli listops minilm_sst2 minilm_imdb spectrum)
 folder=build/results
 programs=build/release/examples
 scripts/install_dependencies.sh build test plots
@@ -43,12 +43,13 @@ timed() { # timed <folder> <command>…: the seconds of every start, interrupted
   return $status
 }
 
-finetune() { # finetune <task> <model> <seed> <arguments>…: judged once, at its end
+finetune() { # finetune <task> <model> <seed> <arguments>…: judged at its end, or after each <every> steps, of
+  # which the best is kept
   local model=$2 seed=$3 output
   output=$folder/$1/$(basename "$2")-$3
   shift 3
   [ -f "$output/scores.json" ] && return
-  timed "$output" "$programs/finetune" "$model" "$@" --pooling mean --evaluate-every 1000000 --seed "$seed" \
+  timed "$output" "$programs/finetune" "$model" "$@" --pooling mean --evaluate-every "${every:-1000000}" --seed "$seed" \
     --threads "${THREADS:-2}" --output "$output"
 }
 
@@ -78,16 +79,16 @@ convert_minilm() { # convert_minilm <output> <arguments>…
   timed "$1" "$programs/convert" build/minilm "${@:2}" --threads "${THREADS:-2}" --output "$1"
 }
 
-# study <name> <n> <k>…: MiniLM and Linformers made of it, healed by <steps> to <name>/k<k>-<steps> as the array heal says
-# and fine-tuned as the array tune says. Seed 1 comes first, then other healing for the first k, then other seeds.
+# study <name> <n> <steps> <k>…: MiniLM and Linformers made of it, healed by <steps> to <name>/k<k>-<steps> as the array
+# heal says and fine-tuned as the array tune says. Seed 1 comes first, then other seeds, then other steps for the first k.
 study() {
-  local name=$1 n=$2 ks=("${@:3}") at=$folder/$1 judged k start steps seed
+  local name=$1 n=$2 healed=$3 ks=("${@:4}") at=$folder/$1 judged k start steps seed
   judged=$(wc -l <"$at/judge.txt")
   convert_minilm "$at/softmax" --mechanism softmax
   for k in "${ks[@]}"; do
     convert_minilm "$at/k$k-0" "$at"/{fit,judge}.txt --length "$n" --projected-length "$k" --start fitted \
       --fit-texts "$(wc -l <"$at/fit.txt")" --fit-iterations 160 --ridge 1e-4 --texts "$judged"
-    for start in mean_pooling gaussian; do
+    for start in growing_windows mean_pooling gaussian; do
       convert_minilm "$at/k$k-$start" "$at/judge.txt" --length "$n" --projected-length "$k" --start "$start" \
         --texts "$judged"
     done
@@ -96,17 +97,15 @@ study() {
     local model=$at/k$1-$2
     [ -f "$model/config.json" ] || # its last file
       timed "$model" "$programs/distill" build/minilm "$at/k$1-0" "$at"/{judge,heal}.txt --validation "$judged" \
-        --train all --steps "$2" --warmup $(($2 / 10)) --evaluate-every 100 "${heal[@]}" --threads "${THREADS:-2}" \
+        --train all --hidden-states 10 --steps "$2" --warmup $(($2 / 10)) --evaluate-every 50 "${heal[@]}" --threads "${THREADS:-2}" \
         --output "$model"
     finetune "$name" "$model" "$3" "${tune[@]}"
   }
-  finetune "$name" "$at/softmax" 1 "${tune[@]}"
-  for k in "${ks[@]}"; do of_study "$k" 1600 1; done
-  for steps in 0 400 100; do of_study "${ks[0]}" "$steps" 1; done
-  for seed in 2 3; do
+  for seed in 1 2 3; do
     finetune "$name" "$at/softmax" "$seed" "${tune[@]}"
-    for k in "${ks[@]}"; do of_study "$k" 1600 "$seed"; done
+    for k in "${ks[@]}"; do of_study "$k" "$healed" "$seed"; done
   done
+  for steps in 0 $((healed / 4)); do of_study "${ks[0]}" "$steps" 1; done
 }
 
 for stage in "${stages[@]}"; do
@@ -154,33 +153,21 @@ for stage in "${stages[@]}"; do
           --test-trees 2000 --batch 64 --epochs 4 --learning-rate 1e-3 --threads "${THREADS:-2}" --output "$output"
       done
       ;;
-    minilm) # a pretrained encoder converted and healed on the texts of SST-2
-      scripts/fetch_minilm.sh build/minilm
-      mkdir -p "$folder/minilm"
-      tail -n +2 "$data/sst2/train.tsv" | cut -f1 >"$folder/minilm/texts.txt"
-      for start in mean_pooling gaussian; do
-        "$programs/convert" build/minilm "$folder/minilm/texts.txt" --length 64 --projected-length 32 --start "$start" \
-          --texts 512 --threads "${THREADS:-2}" --output "$folder/minilm/$start"
-      done
-      "$programs/distill" build/minilm "$folder/minilm/mean_pooling" "$folder/minilm/texts.txt" --train all --steps 400 \
-        --batch 64 --learning-rate 2e-4 --warmup 40 --validation 256 --evaluate-every 100 --threads "${THREADS:-2}" \
-        --output "$folder/minilm/healed"
-      ;;
     minilm_sst2) # what healing is worth to a classifier of phrases
       scripts/fetch_minilm.sh build/minilm
       tail -n +2 "$data/sst2/train.tsv" | cut -f1 | split_texts minilm_sst2 512 256
       heal=(--batch 64 --learning-rate 2e-4)
-      tune=("$data/sst2/train.tsv" --validation "$data/sst2/dev.tsv" --batch 32 --epochs 2 --learning-rate 1e-4)
-      study minilm_sst2 64 32
+      tune=("$data/sst2/train.tsv" --validation "$data/sst2/dev.tsv" --batch 32 --epochs 1 --learning-rate 1e-4)
+      every=500 study minilm_sst2 64 400 32
       ;;
     minilm_imdb) # and of reviews, healed on those of the whole training split
       scripts/fetch_minilm.sh build/minilm
       unpack_reviews
       find "$reviews"/{train,val} -name '*.txt' | LC_ALL=C sort | xargs sed -e '$a\' | split_texts minilm_imdb 64 64
       heal=(--batch 8 --learning-rate 2e-4)
-      tune=("$data/imdb/train_5k.tsv" --validation "$data/imdb/test_5k.tsv" --text text --batch 16 --epochs 2
+      tune=("$data/imdb/train_5k.tsv" --validation "$data/imdb/test_5k.tsv" --text text --batch 16 --epochs 1
         --learning-rate 1e-4)
-      study minilm_imdb 512 128 256
+      study minilm_imdb 512 800 128 256
       ;;
     spectrum) # of a pretrained encoder's attention, n = 512
       scripts/fetch_minilm.sh build/minilm
