@@ -33,6 +33,12 @@ def healing_log(folder):
     return evaluations
 
 
+def evaluated_last(folder):
+    """Accuracy after the last step of a fine-tuning, which need not be that of the best model, which is kept."""
+    lines = [json.loads(line) for line in (folder / "log.jsonl").read_text(encoding="utf-8").splitlines()]
+    return [line["accuracy"] for line in lines if "accuracy" in line][-1]
+
+
 def merged(known, found, key):
     """What is known and was not found again, and what was found, in the order of their keys."""
     return [each for _, each in sorted({key(each): each for each in [*known, *found]}.items())]
@@ -49,19 +55,21 @@ def table(head, rows):
 def healed_accuracy(scores):
     """Of softmax attention and of Linformers k<k>-<steps of healing>, study by study."""
     for task in sorted({score["task"] for score in scores if score["task"].startswith("minilm_")}):
-        accuracy = {}
+        accuracy, last = {}, {}
         for score in scores:
             if score["task"] == task:
                 accuracy.setdefault(score["pretrained"], []).append(100 * score["accuracy"])
+                last.setdefault(score["pretrained"], []).append(100 * score["last_accuracy"])
         softmax = statistics.mean(accuracy["softmax"])
-        rows = [["softmax", "", accuracy["softmax"]]]
+        rows = [["softmax", "", accuracy["softmax"], last["softmax"]]]
         for model in sorted(set(accuracy) - {"softmax"}, key=lambda name: [int(n) for n in re.findall(r"\d+", name)]):
             k, steps = re.fullmatch(r"k(\d+)-(\d+)", model).groups()
-            rows.append([f"k = {k}", f"{int(steps):,}", accuracy[model]])
+            rows.append([f"k = {k}", f"{int(steps):,}", accuracy[model], last[model]])
         print(f"### {task}: accuracy, %, after healing and the same fine-tuning\n")
-        table(["attention", "steps of healing", "by seed", "mean", "below softmax"],
+        table(["attention", "steps of healing", "by seed", "mean", "below softmax", "mean after the last step"],
               [[name, steps, ", ".join(f"{each:.1f}" for each in its), f"{statistics.mean(its):.1f}",
-                f"{softmax - statistics.mean(its):.1f}"] for name, steps, its in rows])
+                f"{softmax - statistics.mean(its):.1f}", f"{statistics.mean(ends):.1f}"]
+               for name, steps, its, ends in rows])
 
 
 def perplexity(loss):
@@ -97,6 +105,8 @@ def main():
         model, _, seed = path.parent.name.rpartition("-")
         scores.append({"task": path.parent.parent.name, "pretrained": model, **read_json(path)})
         scores[-1]["seed"] = int(seed)
+        if model == "softmax" or re.fullmatch(r"k\d+-\d+", model):  # of the healing studies
+            scores[-1]["last_accuracy"] = evaluated_last(path.parent)
     scores = merged(known.get("finetuning", []), scores,
                     lambda score: (score["task"], score["pretrained"], score["seed"]))
     print("### Fine-tuned\n")
