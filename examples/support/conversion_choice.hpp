@@ -46,9 +46,10 @@ struct ConversionChoice {
   /// All but n and k.
   void add_projections_to(CLI::App& app) {
     encoder.add_projections_to(app);
-    app.add_option("--start", start,
-                   "what learned E and F start as; growing_windows: single tokens, then means of ever more; fitted: these, "
-                   "moved to where attention is closest to the model's on the first texts")
+    app.add_option(
+           "--start", start,
+           "what learned E and F start as; growing_windows: single tokens, then means of ever more; fitted: these, "
+           "moved to where attention is closest to the model's on the first texts")
         ->check(CLI::IsMember({"growing_windows", "mean_pooling", "convolution", "gaussian", "random", "fitted"}));
     app.add_option("--fit-texts", fit_texts, "of --start fitted: how many texts it takes; those that follow judge it")
         ->check(CLI::PositiveNumber);

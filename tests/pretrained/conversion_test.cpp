@@ -66,9 +66,9 @@ TEST_CASE("a smaller k costs something, and the embeddings nothing", "[conversio
   Resources resources(1);
   const Encoder<double> original = original_encoder();
   const TokenBatch tokens = some_tokens({24, 24});
-  for (const ProjectionStart start : {ProjectionStart::growing_windows, ProjectionStart::mean_pooling,
-                                      ProjectionStart::convolution, ProjectionStart::gaussian,
-                                      ProjectionStart::random}) {
+  for (const ProjectionStart start :
+       {ProjectionStart::growing_windows, ProjectionStart::mean_pooling, ProjectionStart::convolution,
+        ProjectionStart::gaussian, ProjectionStart::random}) {
     const Encoder<double> linformer = to_linformer(original, {.projected_length = 6, .start = start});
     const auto differences = layer_differences(original, linformer, tokens, resources.execution);
     CHECK(differences.front().relative_error == 0);

@@ -28,7 +28,7 @@ struct ConversionConfig {
   Sharing sharing = Sharing::key_value;
   ProjectionConfig projection{};
   ProjectionStart start = ProjectionStart::growing_windows;  ///< of learned projections, ignored elsewhere
-  std::uint64_t seed = 1;                                 ///< of what is drawn
+  std::uint64_t seed = 1;                                    ///< of what is drawn
 };
 
 /// The configuration of the encoder that one of softmax attention becomes.

@@ -25,7 +25,9 @@ using namespace linformer;
 
 /// Of what XLM-R's tokenizer lacks.
 template <class T>
-concept GivesOffsets = Tokenizer<T> && requires(const T& tokenizer) { tokenizer.encode_with_offsets(""); };
+concept GivesOffsets = Tokenizer<T> && requires(const T& tokenizer) {
+  tokenizer.encode_with_offsets("");
+};
 
 std::string line_of(const GivesOffsets auto& tokenizer, const std::string& text) {
   const TokensWithOffsets result = tokenizer.encode_with_offsets(text);
