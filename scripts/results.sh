@@ -97,8 +97,8 @@ study() {
     local model=$at/k$1-$2
     [ -f "$model/config.json" ] || # its last file
       timed "$model" "$programs/distill" build/minilm "$at/k$1-0" "$at"/{judge,heal}.txt --validation "$judged" \
-        --train all --hidden-states 10 --steps "$2" --warmup $(($2 / 10)) --evaluate-every 50 "${heal[@]}" --threads "${THREADS:-2}" \
-        --output "$model"
+        --train all --hidden-states 10 --steps "$2" --warmup $(($2 / 10)) --evaluate-every 50 "${heal[@]}" \
+        --threads "${THREADS:-2}" --output "$model"
     finetune "$name" "$model" "$3" "${tune[@]}"
   }
   for seed in 1 2 3; do

@@ -10,7 +10,7 @@ namespace linformer::inline LINFORMER_ABI {
 /// What learned E and F of a converted encoder start as.
 enum class ProjectionStart {
   growing_windows,  ///< row i is the mean of the tokens from b(i) = i + ⌊(n − k)·(i/k)⁸⌋ to before b(i + 1): single
-                    ///< tokens first, so that short texts and the beginnings of long ones are read as they are, then
+                    ///< tokens first, since all texts have a beginning and some heads look at one neighbour, then
                     ///< windows that grow; with k = n the identity
   mean_pooling,  ///< row i is the mean of the tokens ⌊i·n/k⌋ … ⌊(i+1)·n/k⌋ − 1; with k = n a text of n tokens loses
                  ///< nothing, but a shorter one counts as padded with zeros, which ProjectionKind::mean_pooling does
