@@ -105,7 +105,7 @@ def main():
         model, _, seed = path.parent.name.rpartition("-")
         scores.append({"task": path.parent.parent.name, "pretrained": model, **read_json(path)})
         scores[-1]["seed"] = int(seed)
-        if model == "softmax" or re.fullmatch(r"k\d+-\d+", model):  # of the healing studies
+        if scores[-1]["task"].startswith("minilm_"):
             scores[-1]["last_accuracy"] = evaluated_last(path.parent)
     scores = merged(known.get("finetuning", []), scores,
                     lambda score: (score["task"], score["pretrained"], score["seed"]))
