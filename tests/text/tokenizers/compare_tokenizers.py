@@ -391,7 +391,7 @@ def tie_judge(tokenizer):
         cuts = [[pieces[int(token)] for token in line.split()] for line in (theirs, mine)]
         texts = ["".join(text for text, _ in cut) for cut in cuts]
         sums = [sum(score for _, score in cut) for cut in cuts]
-        return texts[0] == texts[1] and abs(sums[0] - sums[1]) < 1e-5 * abs(sums[0])  # scores are floats
+        return texts[0] == texts[1] and abs(sums[0] - sums[1]) < 1e-12 * abs(sums[0])  # but for the order of the sum
 
     return is_tie
 
