@@ -8,6 +8,7 @@
 #include "allocation_meter.hpp"
 #include "flags.hpp"
 #include "multiply_add_peak.hpp"
+#include "program.hpp"
 #include "run_context.hpp"
 
 #include <linformer/linformer.hpp>
@@ -343,16 +344,8 @@ void describe_run(const Settings& settings, double core_peak, double peak) {
   AddCustomContext("memory_measured", bench::AllocationMeter::available ? "yes" : "no: glibc only");
 }
 
-int run_all(int argc, char** argv) {
-  const bench::Flags flags(argc, argv,
-                           {"grid", "n", "k", "sharing", "projection", "order", "form", "width", "heads", "threads",
-                            "budget", "benchmark_filter", "benchmark_repetitions", "benchmark_min_time"});
+void measure_all(const bench::Flags& flags) {
   const Settings settings(flags);
-  benchmark::Initialize(&argc, argv, [] {
-    std::fputs(help, stdout);
-    benchmark::PrintDefaultHelp();
-  });
-  if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 1;
   linformer::resolved({.sequence_length = 1, .model_width = settings.width, .heads = settings.heads});
 
   const double core_peak = bench::multiply_add_peak<float>();
@@ -380,17 +373,18 @@ int run_all(int argc, char** argv) {
     }
   }
   benchmark::RunSpecifiedBenchmarks();
-  benchmark::Shutdown();
-  return 0;
+}
+
+void print_help() {
+  std::fputs(help, stdout);
+  benchmark::PrintDefaultHelp();
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
-  try {
-    return run_all(argc, argv);
-  } catch (const std::exception& error) {
-    std::fprintf(stderr, "attention_benchmark: %s\n", error.what());
-    return 1;
-  }
+  return bench::run_program(argc, argv,
+                            {"grid", "n", "k", "sharing", "projection", "order", "form", "width", "heads", "threads",
+                             "budget", "benchmark_filter", "benchmark_repetitions", "benchmark_min_time"},
+                            print_help, measure_all);
 }

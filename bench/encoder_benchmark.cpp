@@ -10,6 +10,7 @@
 #include "allocation_meter.hpp"
 #include "flags.hpp"
 #include "multiply_add_peak.hpp"
+#include "program.hpp"
 #include "run_context.hpp"
 
 #include <linformer/linformer.hpp>
@@ -209,16 +210,8 @@ std::vector<Cell> cells_of(Index n, const Settings& settings) {
   return cells;
 }
 
-int run_all(int argc, char** argv) {
-  const bench::Flags flags(
-      argc, argv,
-      {"call", "n", "k", "longest-softmax", "preset", "vocabulary", "threads", "recompute", "benchmark_repetitions"});
+void measure_all(const bench::Flags& flags) {
   const Settings settings(flags);
-  benchmark::Initialize(&argc, argv, [] {
-    std::fputs(help, stdout);
-    benchmark::PrintDefaultHelp();
-  });
-  if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 1;
   const double peak = bench::multiply_add_peak<float>(settings.threads);
   const linformer::EncoderConfig config = settings.preset.second();
   using benchmark::AddCustomContext;
@@ -247,17 +240,18 @@ int run_all(int argc, char** argv) {
     }
   }
   benchmark::RunSpecifiedBenchmarks();
-  benchmark::Shutdown();
-  return 0;
+}
+
+void print_help() {
+  std::fputs(help, stdout);
+  benchmark::PrintDefaultHelp();
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
-  try {
-    return run_all(argc, argv);
-  } catch (const std::exception& error) {
-    std::fprintf(stderr, "encoder_benchmark: %s\n", error.what());
-    return 1;
-  }
+  return bench::run_program(
+      argc, argv,
+      {"call", "n", "k", "longest-softmax", "preset", "vocabulary", "threads", "recompute", "benchmark_repetitions"},
+      print_help, measure_all);
 }

@@ -6,6 +6,7 @@
 #endif
 
 #include "flags.hpp"
+#include "program.hpp"
 #include "run_context.hpp"
 
 #include <linformer/linformer.hpp>
@@ -16,7 +17,6 @@
 #include <chrono>
 #include <cmath>
 #include <cstdio>
-#include <exception>
 #include <string>
 #include <vector>
 
@@ -117,19 +117,13 @@ void measure(benchmark::State& state, const Cell& cell, const Limits& limits) {
   }
 }
 
-int run_all(int argc, char** argv) {
-  const bench::Flags flags(argc, argv, {"n", "threads", "calls", "budget"});
+void measure_all(const bench::Flags& flags) {
   const Limits limits{.most_calls = flags.number<std::size_t>("calls", 10000), .seconds = flags.number("budget", 10.0)};
   std::vector<Precision> precisions{Precision::full};
   if (linformer::default_isa() == linformer::Isa::avx512_bf16) precisions.push_back(Precision::bf16);
   const std::vector<Index> lengths = flags.numbers("n", {128, 512, 2048, 4096});
   const std::vector<Index> threads = flags.numbers("threads", {1, 2});
 
-  benchmark::Initialize(&argc, argv, [] {
-    std::fputs(help, stdout);
-    benchmark::PrintDefaultHelp();
-  });
-  if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 1;
   bench::describe_machine();
   for (const Precision precision : precisions) {
     for (const Index n : lengths) {
@@ -144,17 +138,15 @@ int run_all(int argc, char** argv) {
     }
   }
   benchmark::RunSpecifiedBenchmarks();
-  benchmark::Shutdown();
-  return 0;
+}
+
+void print_help() {
+  std::fputs(help, stdout);
+  benchmark::PrintDefaultHelp();
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
-  try {
-    return run_all(argc, argv);
-  } catch (const std::exception& error) {
-    std::fprintf(stderr, "latency_benchmark: %s\n", error.what());
-    return 1;
-  }
+  return bench::run_program(argc, argv, {"n", "threads", "calls", "budget"}, print_help, measure_all);
 }

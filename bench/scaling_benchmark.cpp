@@ -7,6 +7,7 @@
 
 #include "flags.hpp"
 #include "multiply_add_peak.hpp"
+#include "program.hpp"
 #include "run_context.hpp"
 
 #include <linformer/linformer.hpp>
@@ -16,7 +17,6 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
-#include <exception>
 #include <limits>
 #include <memory>
 #include <string>
@@ -143,8 +143,7 @@ void report(benchmark::State& state, Scaling& scaling, Index threads) {
   }
 }
 
-int run_all(int argc, char** argv) {
-  const bench::Flags flags(argc, argv, {"threads", "turns"});
+void measure_all(const bench::Flags& flags) {
   std::vector<Index> all;
   for (Index count = 1; count <= static_cast<Index>(std::max(1U, std::thread::hardware_concurrency())); ++count) {
     all.push_back(count);
@@ -155,11 +154,6 @@ int run_all(int argc, char** argv) {
   threads.erase(std::unique(threads.begin(), threads.end()), threads.end());
   const int turns = flags.number("turns", 8);
 
-  benchmark::Initialize(&argc, argv, [] {
-    std::fputs(help, stdout);
-    benchmark::PrintDefaultHelp();
-  });
-  if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 1;
   bench::describe_machine();
   constexpr Workload workloads[] = {
       {"sequence/n:4096", 1, 4096}, {"sequence/n:32768", 1, 32768}, {"batch:8/n:512", 8, 512}};
@@ -175,17 +169,15 @@ int run_all(int argc, char** argv) {
     }
   }
   benchmark::RunSpecifiedBenchmarks();
-  benchmark::Shutdown();
-  return 0;
+}
+
+void print_help() {
+  std::fputs(help, stdout);
+  benchmark::PrintDefaultHelp();
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
-  try {
-    return run_all(argc, argv);
-  } catch (const std::exception& error) {
-    std::fprintf(stderr, "scaling_benchmark: %s\n", error.what());
-    return 1;
-  }
+  return bench::run_program(argc, argv, {"threads", "turns"}, print_help, measure_all);
 }
