@@ -120,7 +120,8 @@ void measure(benchmark::State& state, const Cell& cell, const Limits& limits) {
 void measure_all(const bench::Flags& flags) {
   const Limits limits{.most_calls = flags.number<std::size_t>("calls", 10000), .seconds = flags.number("budget", 10.0)};
   std::vector<Precision> precisions{Precision::full};
-  if (linformer::default_isa() == linformer::Isa::avx512_bf16) precisions.push_back(Precision::bf16);
+  const linformer::Isa isa = linformer::default_isa();
+  if (isa == linformer::Isa::avx512_bf16 || isa == linformer::Isa::amx_bf16) precisions.push_back(Precision::bf16);
   const std::vector<Index> lengths = flags.numbers("n", {128, 512, 2048, 4096});
   const std::vector<Index> threads = flags.numbers("threads", {1, 2});
 

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <linformer/kernels/isa.hpp>
+
 #include <algorithm>
 #include <chrono>
 #include <cstring>
@@ -68,6 +70,28 @@ __attribute__((noinline, target("avx512f,avx512bf16"))) double peak_avx512_bf16(
   return static_cast<double>(first);
 }
 inline constexpr std::size_t bf16_peak_chains = 20;
+
+/// The same of AMX: six tiles of 16 × 16 sums, to each of which one instruction adds 16 × 32 by 32 × 16.
+__attribute__((noinline, target("amx-tile,amx-bf16"))) inline double peak_amx(long rounds, float /*half*/) {
+  struct alignas(64) Config {
+    unsigned char palette = 1, start_row = 0, reserved[14] = {};
+    unsigned short bytes_per_row[16] = {64, 64, 64, 64, 64, 64, 64, 64};
+    unsigned char rows[16] = {16, 16, 16, 16, 16, 16, 16, 16};
+  };
+  static constexpr Config config;
+  _tile_loadconfig(&config);  // which sets all tiles to zero
+  for (long round = 0; round < rounds; ++round) {
+    _tile_dpbf16ps(0, 6, 7);
+    _tile_dpbf16ps(1, 6, 7);
+    _tile_dpbf16ps(2, 6, 7);
+    _tile_dpbf16ps(3, 6, 7);
+    _tile_dpbf16ps(4, 6, 7);
+    _tile_dpbf16ps(5, 6, 7);
+  }
+  _tile_release();
+  return 0;
+}
+inline constexpr std::size_t amx_peak_multiply_adds = 6 * 16 * 16 * 32;
 #endif
 
 // Anywhere else: the vectors that GCC and Clang offer on every processor, or scalars.
@@ -160,7 +184,7 @@ template <class T>
   return detail::best_rate(detail::peak_kernels<T>(), threads, repetitions);
 }
 
-/// The same of products of bfloat16 summed in float: of AVX-512 BF16, 0 where the processor lacks it.
+/// The same of products of bfloat16 summed in float: of AVX-512 BF16 or AMX, 0 where the processor lacks both.
 [[nodiscard]] inline double bf16_multiply_add_peak(int threads = 1, int repetitions = 12) {
   std::vector<detail::PeakKernel<float>> kernels;
 #ifdef LINFORMER_BENCH_X86
@@ -170,6 +194,7 @@ template <class T>
     };
     kernels.push_back({run, detail::bf16_peak_chains * 32});
   }
+  if (is_supported(Isa::amx_bf16)) kernels.push_back({detail::peak_amx, detail::amx_peak_multiply_adds});
 #endif
   return detail::best_rate(kernels, threads, repetitions);
 }

@@ -10,11 +10,9 @@ using namespace linformer;
 
 namespace {
 
-constexpr std::pair<std::string_view, Isa> names[] = {{"eigen", Isa::eigen},
-                                                      {"avx2", Isa::avx2},
-                                                      {"avx512", Isa::avx512},
-                                                      {"avx512_bf16", Isa::avx512_bf16},
-                                                      {"neon", Isa::neon}};
+constexpr std::pair<std::string_view, Isa> names[] = {{"eigen", Isa::eigen},       {"avx2", Isa::avx2},
+                                                      {"avx512", Isa::avx512},     {"avx512_bf16", Isa::avx512_bf16},
+                                                      {"amx_bf16", Isa::amx_bf16}, {"neon", Isa::neon}};
 
 }  // namespace
 
@@ -22,6 +20,7 @@ TEST_CASE("every machine runs the plain path, and AVX-512 only beside AVX2", "[i
   CHECK(is_supported(Isa::eigen));
   CHECK((is_supported(Isa::avx2) || !is_supported(Isa::avx512)));
   CHECK((is_supported(Isa::avx512) || !is_supported(Isa::avx512_bf16)));
+  CHECK((is_supported(Isa::avx512_bf16) || !is_supported(Isa::amx_bf16)));
 #if defined(__AVX512F__) && defined(__AVX512BW__) && defined(__AVX512DQ__) && defined(__AVX512VL__)
   CHECK(is_supported(Isa::avx512));  // or this program would not run
 #elif defined(__AVX2__) && defined(__FMA__)
@@ -57,7 +56,7 @@ TEST_CASE("an unknown path is an error that lists the known ones", "[isa]") {
       FAIL_CHECK("nothing was thrown");
     } catch (const Error& error) {
       CHECK(error.code() == ErrorCode::invalid_configuration);
-      CHECK(error.expected() == "eigen, avx2, avx512, avx512_bf16 or neon");
+      CHECK(error.expected() == "eigen, avx2, avx512, avx512_bf16, amx_bf16 or neon");
       CHECK(error.actual() == name);
     }
   }

@@ -9,7 +9,7 @@ namespace linformer::inline LINFORMER_ABI {
 /// What the operands of products are rounded to; sums are kept in the scalar type.
 enum class Precision {
   full,  ///< the scalar type itself
-  bf16,  ///< bfloat16, for `float`: half the memory, and on Isa::avx512_bf16 about twice the speed
+  bf16,  ///< bfloat16, for `float`: half the memory; products are faster on Isa::amx_bf16, and on AMD's avx512_bf16
 };
 
 /// What code on one thread computes with.

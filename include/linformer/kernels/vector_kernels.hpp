@@ -143,6 +143,34 @@ namespace linformer::inline LINFORMER_ABI::avx512_bf16 {
 
 }  // namespace linformer::inline LINFORMER_ABI::avx512_bf16
 
+// Of AMX there is a product of pairs of bf16 alone.
+namespace linformer::inline LINFORMER_ABI::amx_bf16 {
+
+using namespace avx512_bf16;
+
+#if defined(__clang__)
+#pragma clang attribute push(                                                                            \
+    __attribute__((target("amx-tile,amx-bf16,avx512bf16,avx512f,avx512bw,avx512dq,avx512vl,avx2,fma"))), \
+    apply_to = function)
+#else
+#pragma GCC push_options
+#pragma GCC target("amx-tile,amx-bf16,avx512bf16,avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")
+#endif
+#include <linformer/kernels/vector/amx_product.inl>
+#if defined(__clang__)
+#pragma clang attribute pop
+#else
+#pragma GCC pop_options
+#endif
+
+inline constexpr detail::VectorKernels kernels = [] {
+  detail::VectorKernels result = avx512_bf16::kernels;
+  result.product_of_pairs = product_of_pairs;
+  return result;
+}();
+
+}  // namespace linformer::inline LINFORMER_ABI::amx_bf16
+
 #undef LINFORMER_LANES
 #undef LINFORMER_TILE_ROWS
 #undef LINFORMER_TILE_DEPTH
@@ -183,7 +211,8 @@ namespace linformer::inline LINFORMER_ABI::detail {
 template <class = void>
 [[nodiscard]] const VectorKernels& vector_kernels([[maybe_unused]] Isa isa) {
 #ifdef __x86_64__
-  static constexpr const VectorKernels* kernels[] = {&avx2::kernels, &avx512::kernels, &avx512_bf16::kernels};
+  static constexpr const VectorKernels* kernels[] = {&avx2::kernels, &avx512::kernels, &avx512_bf16::kernels,
+                                                     &amx_bf16::kernels};
   return *kernels[static_cast<int>(isa) - static_cast<int>(Isa::avx2)];
 #else
   return neon::kernels;

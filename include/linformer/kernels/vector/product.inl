@@ -29,6 +29,13 @@ inline ProductTerms<float> terms_from(const ProductTerms<float>& terms, Index i,
           terms.column_factor != nullptr ? terms.column_factor + j : nullptr};
 }
 
+/// The terms of one block of depth, whose sums go to c: the first finds there what c held, the others what those before
+/// left.
+inline ProductTerms<float> terms_of_block(const ProductTerms<float>& terms, bool first, bool last) {
+  return {terms.add || !first, first ? terms.kept : nullptr, last ? terms.row_bias : nullptr,
+          last ? terms.column_bias : nullptr, last ? terms.column_factor : nullptr};
+}
+
 using detail::panel_columns;
 
 /// Where columns of `a` lie: `panel_columns` of them side by side, the next as many `panel_stride` further on, which is
@@ -145,9 +152,7 @@ inline void product_of_rows(Index m, Index n, Index depth, const Columns& a, con
   Index p = 0;
   do {  // once where there is no depth: the terms alone
     const Index count = depth - p < tile_depth ? depth - p : tile_depth;
-    const bool first = p == 0, last = p + count == depth;
-    const ProductTerms<float> now{terms.add || !first, first ? terms.kept : nullptr, last ? terms.row_bias : nullptr,
-                                  last ? terms.column_bias : nullptr, last ? terms.column_factor : nullptr};
+    const ProductTerms<float> now = terms_of_block(terms, p == 0, p + count == depth);
     const Columns a_block = a.rows_from(p);
     const float* b_block = b + p * b_stride;
     // Beside panels, four vectors of columns are two and two: one alone keeps too few sums under way. Rows as they are
