@@ -2,14 +2,16 @@
 // fraction of the multiply-add peak, measured in the same run, they reach. Beside them the products of Eigen and, where
 // the build found them, of OpenBLAS and oneDNN, whose results are compared with ours first.
 //
-// of_peak of a product of bfloat16 refers to the peak of the processor's bfloat16 multiply-add where it has one. A
-// library that finds matrix units (AMX), which we do not use and the peak leaves out, can exceed 1.
+// of_peak of a product of bfloat16 refers to the peak of the processor's fastest bfloat16 multiply-add, AMX where it
+// has it, whatever path the product takes; where the processor has none, to that of float.
 
 #if defined(__GNUC__) && !defined(__clang__)
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"  // GCC 12's own AVX-512 header, gcc.gnu.org/PR105593
 #endif
 
+#include "flags.hpp"
 #include "multiply_add_peak.hpp"
+#include "program.hpp"
 #include "reference_products.hpp"
 
 #include <linformer/kernels/gelu.hpp>
@@ -231,11 +233,7 @@ void register_all() {
   }
 }
 
-}  // namespace
-
-int main(int argc, char** argv) {
-  benchmark::Initialize(&argc, argv);
-  if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 1;
+void measure_all(const bench::Flags& /*flags*/) {
   float_peak = bench::multiply_add_peak<float>();
   benchmark::AddCustomContext("peak_gflops_one_core", std::to_string(float_peak / 1e9));
   bf16_peak = bench::bf16_multiply_add_peak();
@@ -247,6 +245,8 @@ int main(int argc, char** argv) {
   benchmark::AddCustomContext("default_isa", std::string(name_of(default_isa())));
   register_all();
   benchmark::RunSpecifiedBenchmarks();
-  benchmark::Shutdown();
-  return 0;
 }
+
+}  // namespace
+
+int main(int argc, char** argv) { return bench::run_program(argc, argv, {}, benchmark::PrintDefaultHelp, measure_all); }

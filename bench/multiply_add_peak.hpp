@@ -71,15 +71,22 @@ __attribute__((noinline, target("avx512f,avx512bf16"))) double peak_avx512_bf16(
 }
 inline constexpr std::size_t bf16_peak_chains = 20;
 
+#ifdef __x86_64__
+inline constexpr std::size_t amx_peak_multiply_adds = 6 * 16 * 16 * 32;
+
 /// The same of AMX: six tiles of 16 × 16 sums, to each of which one instruction adds 16 × 32 by 32 × 16.
-__attribute__((noinline, target("amx-tile,amx-bf16"))) inline double peak_amx(long rounds, float /*half*/) {
+__attribute__((noinline, target("avx512f,amx-tile,amx-bf16"))) inline double peak_amx(long rounds, float half) {
   struct alignas(64) Config {
     unsigned char palette = 1, start_row = 0, reserved[14] = {};
     unsigned short bytes_per_row[16] = {64, 64, 64, 64, 64, 64, 64, 64};
     unsigned char rows[16] = {16, 16, 16, 16, 16, 16, 16, 16};
   };
   static constexpr Config config;
-  _tile_loadconfig(&config);  // which sets all tiles to zero
+  const __m512 row = _mm512_set1_ps(half);  // the upper half of each word is ½, the lower 0
+  _tile_loadconfig(&config);                // which sets all tiles to zero
+  asm volatile("" ::"m"(row));              // in memory before it is loaded
+  _tile_loadd(6, &row, 0);
+  _tile_loadd(7, &row, 0);
   for (long round = 0; round < rounds; ++round) {
     _tile_dpbf16ps(0, 6, 7);
     _tile_dpbf16ps(1, 6, 7);
@@ -91,7 +98,7 @@ __attribute__((noinline, target("amx-tile,amx-bf16"))) inline double peak_amx(lo
   _tile_release();
   return 0;
 }
-inline constexpr std::size_t amx_peak_multiply_adds = 6 * 16 * 16 * 32;
+#endif
 #endif
 
 // Anywhere else: the vectors that GCC and Clang offer on every processor, or scalars.
@@ -121,6 +128,7 @@ template <class T>
 struct PeakKernel {
   double (*run)(long rounds, T half);
   std::size_t multiply_adds;  ///< of a round
+  double operations = 4e8;    ///< that take a few milliseconds, a multiply-add counted as two
 };
 
 /// Those that this processor can execute.
@@ -141,9 +149,8 @@ template <class T>
 template <class T>
 [[nodiscard]] double multiply_add_rate(const PeakKernel<T>& kernel, int threads) {
   using Clock = std::chrono::steady_clock;
-  constexpr double operations = 4e8;  // of each thread, a multiply-add counted as two
   const double per_round = 2.0 * static_cast<double>(kernel.multiply_adds);
-  const auto rounds = static_cast<long>(operations / per_round);
+  const auto rounds = static_cast<long>(kernel.operations / per_round);
   const auto count = static_cast<std::size_t>(threads);
   std::vector<Clock::time_point> begin(count), end(count);
   std::latch start(threads);
@@ -194,7 +201,9 @@ template <class T>
     };
     kernels.push_back({run, detail::bf16_peak_chains * 32});
   }
-  if (is_supported(Isa::amx_bf16)) kernels.push_back({detail::peak_amx, detail::amx_peak_multiply_adds});
+#ifdef __x86_64__
+  if (is_supported(Isa::amx_bf16)) kernels.push_back({detail::peak_amx, detail::amx_peak_multiply_adds, 4e9});
+#endif
 #endif
   return detail::best_rate(kernels, threads, repetitions);
 }

@@ -164,10 +164,10 @@ for stage in "${stages[@]}"; do
       scripts/fetch_minilm.sh build/minilm
       unpack_reviews
       find "$reviews"/{train,val} -name '*.txt' | LC_ALL=C sort | xargs sed -e '$a\' | split_texts minilm_imdb 64 64
-      heal=(--batch 8 --learning-rate 2e-4)
+      heal=(--batch 8 --learning-rate 1e-4)
       tune=("$data/imdb/train_5k.tsv" --validation "$data/imdb/test_5k.tsv" --text text --batch 16 --epochs 1
         --learning-rate 1e-4)
-      study minilm_imdb 512 800 128 256
+      study minilm_imdb 512 1600 128 256
       ;;
     spectrum) # of a pretrained encoder's attention, n = 512
       scripts/fetch_minilm.sh build/minilm

@@ -10,8 +10,10 @@
 
 namespace linformer::inline LINFORMER_ABI::detail {
 
-/// Whether the processor multiplies tiles of bf16 and the system lets this process. Linux does for those that ask,
-/// which the first call does: a thread that computes with tiles has 8 KiB more to save.
+/// Whether the processor multiplies tiles of bf16 and the system lets this process. Linux, from 5.16 on, does for those
+/// that ask, which the first call does, for good and for all threads: one that computes with tiles has 8 KiB more to
+/// save, and an alternate signal stack (`sigaltstack`) must have room for them; where a thread already has one without,
+/// Linux refuses. A program that is not to ask runs with `LINFORMER_ISA=avx512_bf16`, or another path.
 [[nodiscard]] inline bool has_amx() {
 #if defined(__x86_64__) && defined(__linux__) && defined(__GNUC__)
   static const bool granted = [] {

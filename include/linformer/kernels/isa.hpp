@@ -19,7 +19,7 @@ enum class Isa {
   neon,         ///< Advanced SIMD of AArch64, for `float`; other scalars take Eigen
 };
 
-/// Whether this processor and operating system run a path.
+/// Whether this processor and operating system run a path; asks the latter, where it must be asked (`detail::has_amx`).
 [[nodiscard]] inline bool is_supported(Isa isa) {
 #if (defined(__x86_64__) || defined(__i386__)) && defined(__GNUC__)
   switch (isa) {

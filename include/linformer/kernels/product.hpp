@@ -9,8 +9,9 @@ namespace linformer::inline LINFORMER_ABI {
 // the rows of both, so that a tile of the result reads both in place, row after row, and nothing need be packed;
 // weights, read again by every tile of rows, may come in panels. Each result is within γ_p·|aᵀ||b| of the exact
 // product, p the inner dimension, γ_p = p·u / (1 − p·u); every term beside it is one rounding more. Operands of bf16
-// are rounded, by at most 2⁻⁸ of each value; their product is summed in `float` as above, but the bf16 instruction
-// takes denormals for zero. Inf and NaN propagate as in IEEE sums. One call runs on the calling thread alone.
+// are rounded, by at most 2⁻⁸ of each value; their product is summed in `float` as above, but the bf16 instructions
+// take and give zero for denormals. Inf and NaN propagate as in IEEE sums, whose order is the path's: a sum that
+// overflows on the way may do so on one path alone. One call runs on the calling thread alone.
 
 namespace detail {
 

@@ -1,6 +1,7 @@
-// The product of pairs of bf16 on AMX: a tile is 16 rows of 16 words, and one instruction adds a tile of a, as it stands
-// in memory transposed, times a tile of b to a tile of sums. Four tiles of sums are under way, which two of a and two
-// of b serve; what is beyond the operands' ends is zero.
+// The product of pairs of bf16 on AMX. A tile is 16 rows of 16 words; one instruction adds a tile of aᵀ, for which a,
+// which lies transposed, is packed, times a tile of b, which is read where it lies, to a tile of sums. Four tiles of sums
+// are under way, which two of aᵀ and two of b serve. What is beyond the depth and beyond b's columns is zero; what is
+// beyond a's columns goes to rows of sums that are not read.
 
 /// Rows of a tile, and words in one of its rows.
 constexpr Index tile_side = 16;
@@ -13,8 +14,10 @@ struct alignas(64) TileConfig {
   unsigned char rows[16] = {16, 16, 16, 16, 16, 16, 16, 16};
 };
 
-/// The compiler does not know what the instructions of AMX read: all that is written lies in memory from here on.
-inline void write_to_memory() { asm volatile("" ::: "memory"); }  // NOLINT(hicpp-no-assembler)
+static_assert(lanes == tile_side && tile_depth % tile_side == 0 && panel_columns == 8);
+
+/// GCC does not know what tiles read: nothing written before moves behind this, nothing written after moves before it.
+inline void settle_memory() { asm volatile("" ::: "memory"); }  // NOLINT(hicpp-no-assembler)
 
 /// The first `count` values of a vector, or all.
 inline Lanes load_at_most(const float* from, Index count) {
@@ -44,13 +47,14 @@ inline void pack_columns(Index m, Index depth, const Columns& a, float* tiles) {
 }
 
 /// A tile of b, of which `rows` × `columns` words are there: where that is not all of them, a copy beside zeros.
+/// @param stride between rows of b, and then of what is returned
 inline const float* whole_tile(const float* b, Index& stride, Index rows, Index columns, float* copy) {
   if (rows >= tile_side && columns >= tile_side) return b;
   for (Index p = 0; p < tile_side; ++p) {
     store(copy + p * tile_side, p < rows ? load_at_most(b + p * stride, columns) : Lanes{});
   }
   stride = tile_side;
-  write_to_memory();
+  settle_memory();
   return copy;
 }
 
@@ -109,17 +113,18 @@ inline void product_of_tiles(Index m, Index n, Index depth, const float* a, cons
       _tile_dpbf16ps(2, 5, 6);
       if (second_columns) _tile_dpbf16ps(3, 5, 7);
     }
+    settle_memory();  // the next copies replace what has been read
   }
   _tile_stored(0, sums, 4 * width);
   if (second_columns) _tile_stored(1, sums + tile_side, 4 * width);
   if (second_rows) _tile_stored(2, sums + tile_side * width, 4 * width);
   if (second_rows && second_columns) _tile_stored(3, sums + tile_side * width + tile_side, 4 * width);
-  write_to_memory();
+  settle_memory();
   add_terms(m, n, sums, width, c, c_stride, terms);
 }
 
-/// The product of pairs of bf16: `depth` counts pairs. Each element is a sum in the order of depth, in blocks of
-/// `tile_depth`, wherever it lies in c.
+/// The product of pairs of bf16: `depth` counts pairs. Each element is a sum in blocks of `tile_depth`, and those in tiles,
+/// wherever it lies in c; within a tile the instruction sums first and second halves of words apart.
 inline void product_of_pairs(Index m, Index n, Index depth, const float* a, Index a_stride, Index a_panel_stride,
                              const float* b, Index b_stride, float* c, Index c_stride,
                              const ProductTerms<float>& terms) {
@@ -135,7 +140,7 @@ inline void product_of_pairs(Index m, Index n, Index depth, const float* a, Inde
     for (Index i = 0; i < m; i += width) {
       const Index rows = m - i < width ? m - i : width;
       pack_columns(rows, count, columns.from(i).rows_from(p), tiles);
-      write_to_memory();
+      settle_memory();
       for (Index j = 0; j < n; j += width) {
         product_of_tiles(rows, n - j < width ? n - j : width, count, tiles, b + p * b_stride + j, b_stride,
                          c + i * c_stride + j, c_stride, terms_from(now, i, j));
