@@ -227,8 +227,9 @@ TEST_CASE("a product starts no thread and leaves OpenMP's settings alone", "[pro
     omp_set_num_threads(3);
 #endif
     const Matrix<float> a = Matrix<float>::Ones(300, 300);
-    for (int kernel = 0; kernel < kernels<float>(); ++kernel)
+    for (int kernel = 0; kernel < kernels<float>(); ++kernel) {
       right = right && product_by(kernel, a, a)(299, 299) == 300;
+    }
     alone = thread_count() == before;
 #ifdef _OPENMP
     settings_kept = omp_get_max_threads() == 3;
