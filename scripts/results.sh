@@ -181,9 +181,9 @@ for stage in "${stages[@]}"; do
           --output "$output/$1.json"
       }
       fitted=(--start fitted --fit-texts 60 --fit-iterations 20)
-      spectrum wikitext_pooling "$data/wikitext-2/test.txt" --break heading
+      spectrum wikitext_pooling "$data/wikitext-2/test.txt" --break heading --start mean_pooling
       spectrum wikitext_fitted "$data"/wikitext-2/{valid,test}.txt --break heading "${fitted[@]}"
-      spectrum imdb_pooling "$output/imdb_test.txt"
+      spectrum imdb_pooling "$output/imdb_test.txt" --start mean_pooling
       spectrum imdb_fitted "$output"/imdb_{fit,test}.txt "${fitted[@]}"
       scripts/plot_spectrum.py "$output"/*.json --output "$output"
       ;;

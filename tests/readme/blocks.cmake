@@ -1,8 +1,9 @@
-# Sets <prefix>_1 … <prefix>_<n> to the blocks of README.md that are fenced as `language`, and <prefix>_count to n.
-function(linformer_readme_blocks language prefix)
-  set(readme "${PROJECT_SOURCE_DIR}/README.md")
-  set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS "${readme}")
-  file(READ "${readme}" text)
+# Sets <prefix>_1 … <prefix>_<n> to the blocks of a document, a path from the root, that are fenced as `language`, and
+# <prefix>_count to n.
+function(linformer_document_blocks document language prefix)
+  set(path "${PROJECT_SOURCE_DIR}/${document}")
+  set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS "${path}")
+  file(READ "${path}" text)
   set(opening "\n```${language}\n")
   string(LENGTH "${opening}" opening_length)
   set(count 0)
@@ -20,5 +21,5 @@ function(linformer_readme_blocks language prefix)
     set(${prefix}_${count} "${block}" PARENT_SCOPE)
   endwhile()
   set(${prefix}_count ${count} PARENT_SCOPE)
-  message(STATUS "linformer: ${count} ${language} blocks of README.md are tested")
+  message(STATUS "linformer: ${count} ${language} blocks of ${document} are tested")
 endfunction()
