@@ -28,9 +28,9 @@ class Classifier {
  public:
   explicit Classifier(const Options& options)
       : settings_(ClassifierSettings::read(options.model)),
-        tokenizer_(AnyTokenizer::of_folder(options.model)),
         model_(read_model_config(options.model, static_cast<Index>(settings_.labels.size())),
                static_cast<Index>(settings_.labels.size()), settings_.pooling, 1),
+        tokenizer_(AnyTokenizer::of_model(options.model, model_.encoder().config().vocabulary_size)),
         pool_(options.threads) {
     load_model(SafetensorsFile::open(options.model + "/model.safetensors"), model_,
                Execution{pool_, workspace_, default_isa()}, {.self_test = !options.skip_self_test});
@@ -91,16 +91,17 @@ class Classifier {
 
  private:
   ClassifierSettings settings_;
-  AnyTokenizer tokenizer_;
   SequenceClassifier<float> model_;
+  AnyTokenizer tokenizer_;
   ThreadPool pool_;
   Workspace workspace_;
 };
 
-Texts texts_of_line(const std::string& line, bool pairs) {
+/// @param place of the line, for errors
+Texts texts_of_line(const std::string& line, const std::string& place, bool pairs) {
   if (!pairs) return {line, {}};
   const std::size_t tab = line.find('\t');
-  detail::require(tab != std::string::npos, ErrorCode::malformed_input, "line",
+  detail::require(tab != std::string::npos, ErrorCode::malformed_input, place,
                   "two texts with a tab between them, as this classifier was trained on pairs", line.substr(0, 80));
   return {line.substr(0, tab), line.substr(tab + 1)};
 }
@@ -112,8 +113,9 @@ void classify_lines(std::istream& in, const std::string& name, Index batch, Clas
     flush(std::cout, "stdout");
     texts.clear();
   };
-  for (std::string line; std::getline(in, line);) {
-    texts.push_back(texts_of_line(line, classifier.pairs()));
+  std::size_t number = 0;
+  for (std::string line; next_line(in, line);) {
+    texts.push_back(texts_of_line(line, name + ":" + std::to_string(++number), classifier.pairs()));
     if (static_cast<Index>(texts.size()) == batch) print();
   }
   require_read_to_end(in, name);

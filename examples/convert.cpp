@@ -31,10 +31,11 @@ struct Texts {
   TokenBatch fitted, judged;
 };
 
-Texts read_texts(const Options& options, Index length) {
+Texts read_texts(const Options& options, const Encoder<float>& model, Index length) {
+  const AnyTokenizer tokenizer = AnyTokenizer::of_model(options.model, model.config().vocabulary_size);
   const auto fitted = static_cast<std::size_t>(options.conversion.fitted() ? options.conversion.fit_texts : 0);
-  const auto sequences = read_text_lines(AnyTokenizer::of_folder(options.model), options.files, length,
-                                         fitted + static_cast<std::size_t>(options.texts));
+  const auto sequences =
+      read_text_lines(tokenizer, options.files, length, fitted + static_cast<std::size_t>(options.texts));
   detail::require(sequences.size() > fitted, ErrorCode::malformed_input, options.files.front(),
                   fitted == 0 ? "texts" : "more than " + std::to_string(fitted) + " texts",
                   std::to_string(sequences.size()));
@@ -115,6 +116,10 @@ int run(Options options) {
   auto language_model = load_masked_language_model_if_read(options.model);  // whose head stays as it is
   const bool headed = language_model.has_value();
   const Encoder<float> original = headed ? language_model->encoder() : load_encoder(options.model);
+  const bool same_folder =
+      std::filesystem::exists(options.output) && std::filesystem::equivalent(options.model, options.output);
+  detail::require(!same_folder, ErrorCode::invalid_configuration, "--output", "another folder than the model's",
+                  options.output);
   Encoder<float> result = original;
   nlohmann::ordered_json report = {{"from", options.model}, {"mechanism", options.mechanism}};
   ThreadPool pool(options.threads);
@@ -125,7 +130,7 @@ int run(Options options) {
         grow(original, {.sequence_length = options.conversion.length, .growth = value_of(growth_names, options.grow)});
     report.update({{"grown", options.grow}, {"from_length", original.config().sequence_length}});
     if (!options.files.empty()) {
-      const Texts texts = read_texts(options, original.config().sequence_length);
+      const Texts texts = read_texts(options, original, original.config().sequence_length);
       report["cost"] = cost(original, result, texts.judged, execution);
     }
   } else if (options.mechanism == "linformer") {
@@ -137,7 +142,7 @@ int run(Options options) {
     report.update({{"start", options.conversion.start}, {"seed", options.conversion.seed}});
     if (!options.files.empty()) {
       const Texts texts =
-          read_texts(options, std::min(original.config().sequence_length, result.config().sequence_length));
+          read_texts(options, original, std::min(original.config().sequence_length, result.config().sequence_length));
       if (fitted) report["fit"] = fit(original, result, texts.fitted, options, execution);
       report["cost"] = cost(original, result, texts.judged, execution);
     }
@@ -185,7 +190,9 @@ int main(int argc, char** argv) {
          "--grow", options.grow,
          "of a Linformer, whose k and sharing stay: E and F of --length columns, stretched, or tiled as positions "
          "are")
-      ->check(CLI::IsMember({"stretched", "tiled"}));
+      ->check(CLI::IsMember({"stretched", "tiled"}))
+      ->excludes("--mechanism", "--advice", "--projected-length", "--projection", "--sharing", "--start", "--fit-texts",
+                 "--fit-iterations", "--fit-rounds", "--ridge", "--log-count", "--seed");
   app.add_option("--texts", options.texts, "how many texts the cost is measured on")->check(CLI::PositiveNumber);
   app.add_option("--threads", options.threads, "threads")->check(CLI::PositiveNumber);
   CLI11_PARSE(app, argc, argv);

@@ -26,9 +26,10 @@ struct Options : TrainingOptions {
     evaluate_every = 100;
   }
 
-  template <class Teacher, class Student>
-  [[nodiscard]] nlohmann::ordered_json all_settings(const Sequences& training, const Teacher& original,
-                                                    const Student& model, const EncoderConfig& encoder) const {
+  /// @param model all of the student, what is not trained too
+  template <class Model>
+  [[nodiscard]] nlohmann::ordered_json all_settings(const Sequences& training, const Model& original,
+                                                    const Model& model, const EncoderConfig& encoder) const {
     nlohmann::ordered_json result = settings();
     result.update({{"train", train},
                    {"warmup", warmup},
@@ -204,7 +205,7 @@ std::optional<Model> heal(const Model& teacher, Model model, const Options& opti
       student,
       {.name = "distill",
        .folder = options.output,
-       .settings = options.all_settings(training, teacher, student, detail::encoder_of(student).config()),
+       .settings = options.all_settings<Model>(training, teacher, student, detail::encoder_of(student).config()),
        .steps = options.steps,
        .save_every = options.save_every,
        .evaluate_every = options.evaluate_every,
@@ -226,7 +227,7 @@ int run(const Options& options, ProgramWorld world) {
                                      : load_masked_language_model_if_read(options.student);
   Encoder<float> encoder = student ? student->encoder() : load_encoder(options.student);
   const EncoderConfig config = encoder.config();
-  const AnyTokenizer tokenizer = AnyTokenizer::of_folder(options.student);
+  const AnyTokenizer tokenizer = AnyTokenizer::of_model(options.student, config.vocabulary_size);
   const auto read = [&](const EncoderConfig& teacher) {
     Sequences texts =
         read_text_lines(tokenizer, options.files, std::min(teacher.sequence_length, config.sequence_length));

@@ -4,7 +4,9 @@
 #include "support/encoder_calls.hpp"
 #include "support/numpy_file.hpp"
 #include "support/progress.hpp"
-#include "support/streams.hpp"
+#include "support/text_lines.hpp"
+
+#include <linformer/io/json.hpp>
 
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
@@ -22,19 +24,43 @@ struct Options {
   bool bf16 = false;
 };
 
+/// Holds what sentence-transformers has beside a model against what is done here: the mean over tokens, of length 1.
+/// @throws Error unsupported naming file and field
+void require_mean_pooling(const std::filesystem::path& folder) {
+  const std::filesystem::path file = folder / "modules.json";
+  if (!std::filesystem::exists(file)) return;
+  const auto require = [](bool holds, const std::filesystem::path& where, const char* expected, const auto& found) {
+    detail::require(holds, ErrorCode::unsupported, where.string(), expected, detail::shown(found));
+  };
+  const nlohmann::json modules = read_json(file);
+  require(modules.is_array(), file, "an array of modules", modules);
+  for (const nlohmann::json& module : modules) {
+    const std::string type = module.is_object() && module.contains("type") ? module["type"].dump() : "";
+    const auto is = [&](const char* name) { return type.ends_with(std::string(".") + name + '"'); };
+    require(is("Transformer") || is("Pooling") || is("Normalize"), file, "Transformer, Pooling and Normalize", module);
+    if (!is("Pooling") || !module.contains("path") || !module["path"].is_string()) continue;
+    const std::filesystem::path its = folder / module["path"].get<std::string>() / "config.json";
+    const nlohmann::json pooling = read_json(its);
+    require(pooling.is_object(), its, "an object", pooling);
+    for (const auto& [field, value] : pooling.items()) {
+      const bool other = field.starts_with("pooling_mode_") && (value == true) != (field == "pooling_mode_mean_tokens");
+      require(!other, its.string() + ": " + field, "the mean over tokens alone", value);
+    }
+  }
+}
+
 class Embedder {
  public:
   explicit Embedder(const Options& options)
       : numpy_(!options.numpy.empty()),
-        tokenizer_(AnyTokenizer::of_folder(options.model)),
         encoder_(load_encoder(options.model).frozen(options.bf16 ? Precision::bf16 : Precision::full)),
-        length_(options.length != 0 ? std::min(options.length, encoder_.config().sequence_length)
-                                    : encoder_.config().sequence_length),
+        tokenizer_(AnyTokenizer::of_model(options.model, encoder_.config().vocabulary_size)),
+        length_(options.length != 0 ? options.length : encoder_.config().sequence_length),
         pool_(options.threads) {
-    detail::require(tokenizer_.vocabulary_size() <= encoder_.config().vocabulary_size, ErrorCode::invalid_configuration,
-                    options.model + ": vocabulary",
-                    "a tokenizer of at most " + std::to_string(encoder_.config().vocabulary_size) + " tokens",
-                    std::to_string(tokenizer_.vocabulary_size()));
+    require_mean_pooling(options.model);
+    const Index most = encoder_.config().sequence_length;
+    detail::require(length_ <= most, ErrorCode::out_of_range, "--length", "at most the model's " + std::to_string(most),
+                    std::to_string(length_));
   }
 
   void embed(const std::vector<std::string>& texts) {
@@ -43,6 +69,7 @@ class Embedder {
     for (const std::string& text : texts) {
       EncodedText encoded = encode_text(tokenizer_, text, {.length = length_});
       dropped.push_back(encoded.dropped());
+      cut_.add(encoded);
       sequences.push_back(std::move(encoded.sequences.front()));
     }
     const Matrix<float> vectors = sentence_embeddings(encoder_, TokenBatch::from_sequences(sequences),
@@ -61,6 +88,7 @@ class Embedder {
     flush(std::cout, "stdout");
   }
 
+  void tell_cut() const { cut_.tell(length_); }
   [[nodiscard]] Index rows() const { return rows_; }
   [[nodiscard]] Index width() const { return encoder_.config().model_width; }
   /// Of all texts, with a NumPy file alone.
@@ -68,9 +96,10 @@ class Embedder {
 
  private:
   bool numpy_;
-  AnyTokenizer tokenizer_;
   FrozenEncoder<float> encoder_;
+  AnyTokenizer tokenizer_;
   Index length_, rows_ = 0;
+  CutTexts cut_;
   ThreadPool pool_;
   Workspace workspace_;
   std::vector<float> all_;
@@ -84,7 +113,7 @@ void embed_lines(std::istream& in, const std::string& name, Index batch, Embedde
     texts.clear();
     progress.update(static_cast<double>(embedder.rows()));
   };
-  for (std::string line; std::getline(in, line);) {
+  for (std::string line; next_line(in, line);) {
     texts.push_back(line);
     if (static_cast<Index>(texts.size()) == batch) embed();
   }
@@ -128,6 +157,7 @@ int main(int argc, char** argv) {
       embed_lines(in, file, options.batch, embedder, progress);
     }
     if (!options.numpy.empty()) write_numpy(options.numpy, embedder.all(), embedder.rows(), embedder.width());
+    embedder.tell_cut();
   } catch (const std::exception& error) {
     std::fprintf(stderr, "%s\n", error.what());
     return 1;

@@ -19,7 +19,7 @@ struct Options {
 
 template <class Model>
 void export_model(const SafetensorsFile& file, Model model, const HuggingFaceConfig& like, const std::string& folder) {
-  load_part(file, model);
+  tell_aside(load_part(file, model));
   save_pretrained(folder, model, like);
 }
 
@@ -42,6 +42,9 @@ int run(const Options& options) {
                  SequenceClassifier<float>(read_model_config(options.model, classes), classes, settings.pooling, 0),
                  like, options.output);
     what = "a classifier";
+  } else if (file.find("classifier.out_proj.weight") != nullptr) {
+    throw Error(ErrorCode::file_access, options.model + "/classifier.json", "what finetune writes beside a classifier",
+                "none");
   } else if (file.find("lm_head.bias") != nullptr) {
     export_model(file, MaskedLanguageModel<float>(read_model_config(options.model), 0), like, options.output);
     what = "a masked language model";

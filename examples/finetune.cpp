@@ -36,11 +36,11 @@ std::vector<std::string> label_names(const Options& options, const LabelledSeque
 }
 
 int run(Options& options, ProgramWorld world) {
-  const AnyTokenizer tokenizer = AnyTokenizer::of_folder(options.model);
   detail::require(!options.texts.multi_label || options.smoothing == 0, ErrorCode::unsupported, "smoothing",
                   "none of several labels", std::to_string(options.smoothing));
   const EncoderConfig config =
       options.from_scratch ? read_encoder_config(options.model + "/config.json") : read_model_config(options.model);
+  const AnyTokenizer tokenizer = AnyTokenizer::of_model(options.model, config.vocabulary_size);
   const Index length = config.sequence_length;
   options.texts.token_types = config.token_types > 1;
   LabelledSequences training;
@@ -60,7 +60,10 @@ int run(Options& options, ProgramWorld world) {
   options.class_weights = class_weights(options.told_weights, training, kind.labels.size());
 
   SequenceClassifier<float> model(config, classes, kind.pooling, options.seed);
-  if (!options.from_scratch) load_part(SafetensorsFile::open(options.model + "/model.safetensors"), model.encoder());
+  if (!options.from_scratch) {
+    const auto aside = load_part(SafetensorsFile::open(options.model + "/model.safetensors"), model.encoder());
+    if (world.rank() == 0) tell_aside(aside);
+  }
   ThreadPool pool(options.threads);
   Workspace workspace;
   const Execution execution{pool, workspace, default_isa()};

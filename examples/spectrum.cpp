@@ -83,8 +83,8 @@ Json to_json(const AttentionStudy& study, std::size_t entry, const std::vector<I
 
 /// The first texts of the files, cut at n: those that E and F are fitted to, if they are, then those that are looked
 /// at. @throws Error malformed_input if there is none
-std::vector<std::vector<TokenId>> read_texts(const Options& options) {
-  const AnyTokenizer tokenizer = AnyTokenizer::of_folder(options.model);
+std::vector<std::vector<TokenId>> read_texts(const Options& options, Index vocabulary_size) {
+  const AnyTokenizer tokenizer = AnyTokenizer::of_model(options.model, vocabulary_size);
   const Index fitted = options.conversion.fitted() ? options.conversion.fit_texts : 0;
   std::vector<std::vector<TokenId>> result;
   for (const std::string& file : options.files) {
@@ -148,7 +148,7 @@ int run(Options options) {
   const EncoderConfig& config = encoder.config();
   resolve(config, options);
   const Index n = options.conversion.length;
-  const auto all = read_texts(options);
+  const auto all = read_texts(options, config.vocabulary_size);
   const auto texts =
       std::span(all).subspan(options.conversion.fitted() ? static_cast<std::size_t>(options.conversion.fit_texts) : 0);
   std::size_t tokens = 0;

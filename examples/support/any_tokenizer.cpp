@@ -98,6 +98,15 @@ AnyTokenizer AnyTokenizer::of_folder(const std::string& folder) {
   return {};
 }
 
+AnyTokenizer AnyTokenizer::of_model(const std::string& folder, linformer::Index vocabulary_size) {
+  AnyTokenizer tokenizer = of_folder(folder);
+  linformer::detail::require(tokenizer.vocabulary_size() <= vocabulary_size,
+                             linformer::ErrorCode::invalid_configuration, folder + ": vocabulary",
+                             "a tokenizer of at most the model's " + std::to_string(vocabulary_size) + " tokens",
+                             std::to_string(tokenizer.vocabulary_size()));
+  return tokenizer;
+}
+
 AnyTokenizer AnyTokenizer::of_run(const std::string& folder, const std::vector<std::string>& files,
                                   linformer::Index vocabulary, bool new_run) {
   const std::filesystem::path file = std::filesystem::path(folder) / file_name;

@@ -34,6 +34,9 @@ class AnyTokenizer {
   /// where it has none.
   static AnyTokenizer of_folder(const std::string& folder);
 
+  /// The same, whose tokens the model of the folder must know all. @throws linformer::Error invalid_configuration
+  static AnyTokenizer of_model(const std::string& folder, linformer::Index vocabulary_size);
+
   /// The tokenizer of a run's folder, trained on the run's files first where the run is new and asks for a vocabulary.
   static AnyTokenizer of_run(const std::string& folder, const std::vector<std::string>& files,
                              linformer::Index vocabulary, bool new_run);

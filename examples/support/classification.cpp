@@ -198,6 +198,7 @@ std::optional<ClassificationResult> train_classifier(const std::string& name,
   ClassificationTask task(model, options, training, validation, execution, world);
   const std::int64_t steps = options.steps != 0 ? options.steps : options.epochs * task.batches_an_epoch();
   const std::int64_t every = options.evaluate_every != 0 ? options.evaluate_every : task.batches_an_epoch();
+  settings["model"] = fingerprint_of(model);
   settings["encoder"] = linformer::to_json(model.encoder().config());
   settings["training"] = training.fingerprint();
   settings["validation"] = validation != nullptr ? validation->fingerprint() : "none";

@@ -122,6 +122,9 @@ struct ConversionChoice {
       reader.take("log_count", log_count);
       reader.take("seed", seed);
       reader.take("criterion", advice.criterion);
+      linformer::detail::require(advice.criterion == "output" || advice.criterion == "probabilities",
+                                 linformer::ErrorCode::invalid_configuration, "criterion", "output or probabilities",
+                                 linformer::detail::printable(advice.criterion));
       for (const auto& [field, its] :
            {std::pair("layers", original.config().layers), std::pair("heads", original.config().heads),
             std::pair("width", original.config().model_width)}) {

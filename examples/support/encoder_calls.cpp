@@ -16,12 +16,6 @@ bool is_own_model(const std::string& folder) {
   return config.is_object() && config.contains("model_type") && config["model_type"] == "linformer";
 }
 
-void tell_aside(const std::vector<std::string>& names) {
-  for (const std::string& name : names) {
-    if (!name.starts_with("self_test.")) std::fprintf(stderr, "%s is left aside.\n", name.c_str());
-  }
-}
-
 /// What of a checkpoint of Hugging Face's was read, after telling what was not.
 template <class Model>
 Model told(linformer::Pretrained<Model> pretrained) {

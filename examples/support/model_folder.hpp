@@ -9,6 +9,7 @@
 #include <linformer/model/sequence_classifier.hpp>
 #include <linformer/text/tokenizer.hpp>
 
+#include <cstdio>
 #include <filesystem>
 #include <span>
 #include <string>
@@ -22,6 +23,13 @@ inline linformer::EncoderConfig read_model_config(const std::string& folder, lin
   linformer::EncoderConfig config = linformer::read_encoder_config(folder + "/config.json");
   linformer::require_claimed_sizes(linformer::SafetensorsFile::open(folder + "/model.safetensors"), config, classes);
   return config;
+}
+
+/// Says on stderr which tensors of a file `load_part` left aside, self-tests apart.
+inline void tell_aside(const std::vector<std::string>& names) {
+  for (const std::string& name : names) {
+    if (!name.starts_with("self_test.")) std::fprintf(stderr, "%s is left aside.\n", name.c_str());
+  }
 }
 
 /// Tokens of each sequence.

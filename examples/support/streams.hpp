@@ -9,6 +9,13 @@
 
 // Streams tell nobody that they fail, unless they are asked.
 
+/// The next line of a stream, without what ends it: "\n" or "\r\n". @return whether there was one
+inline bool next_line(std::istream& in, std::string& line) {
+  if (!std::getline(in, line)) return false;
+  if (line.ends_with('\r')) line.pop_back();
+  return true;
+}
+
 /// After the last line of a stream: it ended because there was no more. @throws linformer::Error file_access naming it
 inline void require_read_to_end(const std::istream& in, const std::string& name) {
   if (in.bad()) linformer::detail::fail_file_access(name, "a file that can be read", errno);

@@ -355,6 +355,13 @@ TEST_CASE("what cannot be fitted is told", "[fit]") {
   CHECK(code({.projected_length = 4, .projection = {.bias = true}}, texts) == ErrorCode::unsupported);
   CHECK(code({.projected_length = 4}, TokenBatch{}) == ErrorCode::shape_mismatch);
   CHECK(code({.sequence_length = 8, .projected_length = 4}, fit_texts(1, 9, 9)) == ErrorCode::sequence_too_long);
+  for (const FitConfig& config :
+       {FitConfig{.iterations = 0}, {.rounds = 0}, {.solver_iterations = -1}, {.ridge = -1}, {.ridge = NAN}}) {
+    Encoder<double> linformer = to_linformer(original, {.projected_length = 4});
+    CHECK(linformer_test::error_of([&] {
+            static_cast<void>(fit_projections(original, linformer, texts, config, resources.execution, unheard));
+          }).code() == ErrorCode::invalid_configuration);
+  }
   Encoder<double> part(converted_config(original.config(), {.projected_length = 4}), 1, Part{0, 6});
   CHECK(linformer_test::error_of([&] {
           static_cast<void>(fit_projections(original, part, texts, {}, resources.execution, unheard));

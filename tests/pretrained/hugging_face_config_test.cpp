@@ -138,6 +138,20 @@ TEST_CASE("what a classifier's outputs are taken for is read and written", "[pre
   check_failure("problem_type", 1, ErrorCode::invalid_configuration);
 }
 
+TEST_CASE("classes have the names of id2label, as many as num_labels says", "[pretrained]") {
+  nlohmann::json json = roberta_base();
+  json["num_labels"] = 3;
+  REQUIRE(read(json).labels == std::vector<std::string>{"LABEL_0", "LABEL_1", "LABEL_2"});
+  json["id2label"] = {{"0", "no"}, {"1", "yes"}};
+  REQUIRE(failure_of_json(json).tensor() == "num_labels");
+  json["num_labels"] = 2;
+  REQUIRE(read(json).labels == std::vector<std::string>{"no", "yes"});
+  for (const nlohmann::json& bad :
+       {nlohmann::json(0), nlohmann::json(-1), nlohmann::json(1LL << 40), nlohmann::json("2")}) {
+    check_failure("num_labels", bad, ErrorCode::invalid_configuration);
+  }
+}
+
 TEST_CASE("activations", "[pretrained]") {
   for (const auto& [name, gelu] : {std::pair("gelu", Gelu::exact), std::pair("gelu_new", Gelu::tanh),
                                    std::pair("gelu_pytorch_tanh", Gelu::tanh)}) {
@@ -164,7 +178,9 @@ TEST_CASE("what an encoder cannot do is refused by its field", "[pretrained]") {
   check_failure("layer_norm_eps", "small", ErrorCode::invalid_configuration);
   nlohmann::json heads = roberta_base();
   heads["num_attention_heads"] = 7;
-  REQUIRE(failure_of_json(heads).tensor() == "heads");
+  REQUIRE(failure_of_json(heads).tensor() == "num_attention_heads");
+  check_failure("num_attention_heads", 0, ErrorCode::invalid_configuration);
+  check_failure("intermediate_size", 0, ErrorCode::invalid_configuration);
   nlohmann::json usual = roberta_base();
   usual["position_embedding_type"] = "absolute";
   usual["is_decoder"] = false;

@@ -70,9 +70,30 @@ double smallest_cosine(const Matrix<float>& a, const Matrix<float>& b) {
   double smallest = 1;
   for (Index i = 0; i < a.rows(); ++i) {
     const Vector<double> x = a.row(i).cast<double>().transpose(), y = b.row(i).cast<double>().transpose();
-    smallest = std::min(smallest, x.dot(y) / (x.norm() * y.norm()));
+    const double cosine = x.dot(y) / (x.norm() * y.norm());
+    REQUIRE(std::isfinite(cosine));
+    smallest = std::min(smallest, cosine);
   }
   return smallest;
+}
+
+/// Whether pairs of rows have the same order by their cosines in a as in b, but for cosines within `tie` of each other.
+bool same_ranking(const Matrix<float>& a, const Matrix<float>& b, double tie) {
+  const auto cosines = [](const Matrix<float>& rows) {  // of 1,000 pairs, of rows of length 1
+    std::vector<double> result;
+    for (Index i = 0; i < 1000; ++i) {
+      const Index first = i % rows.rows(), second = (first + 1 + i / rows.rows()) % rows.rows();
+      result.push_back(rows.row(first).cast<double>().dot(rows.row(second).cast<double>()));
+    }
+    return result;
+  };
+  const std::vector<double> x = cosines(a), y = cosines(b);
+  for (std::size_t i = 0; i < x.size(); ++i) {
+    for (std::size_t j = 0; j < x.size(); ++j) {
+      if (y[i] > y[j] + tie && !(x[i] > x[j])) return false;
+    }
+  }
+  return true;
 }
 
 /// Embeddings of the first `count` sequences in batches of `at_once`.
@@ -109,6 +130,7 @@ void check_embeddings(const std::filesystem::path& folder, std::size_t count) {
             << smallest_cosine(rounded, exact) << "\n";
   REQUIRE(worst_row(single, expected) <= promised);
   REQUIRE(worst_row(single, exact) <= promised);
+  REQUIRE(same_ranking(single, expected, promised));
   REQUIRE(smallest_cosine(rounded, exact) >= promised_cosine_bf16);
 }
 

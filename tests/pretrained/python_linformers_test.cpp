@@ -177,6 +177,27 @@ TEST_CASE("E and F of linformer-pytorch's no_params are read where they were wri
               ErrorCode::malformed_input, folder.file("fixed") + ": seq.0.fn.heads.1.F");
 }
 
+TEST_CASE("a layer is not made of sizes that its other tensors have not", "[pretrained]") {
+  const TemporaryFolder folder;
+  const std::vector<float> values(100000);
+  const auto tensor = [&](const char* name, std::vector<Index> shape) {
+    return safetensors_tensor<float>(name, shape,
+                                     std::span(values).first(static_cast<std::size_t>(shape[0] * shape[1])));
+  };
+  // Outputs of 100,000 columns would make 100,000 heads of one column, and as many queries, keys and values.
+  std::vector<SafetensorsTensor> tensors{tensor("to_q.0.weight", {1, 100}), tensor("w_o.weight", {1, 100000})};
+  tensors.push_back(tensor("heads.0.E", {2, 1}));
+  write_safetensors(folder.file("wide"), tensors);
+  check_error([&] { static_cast<void>(linformer_pytorch<float>(SafetensorsFile::open(folder.file("wide")), "")); },
+              ErrorCode::shape_mismatch, folder.file("wide") + ": w_o.weight");
+  // k = 5 of n = 2 tokens.
+  tensors = {tensor("to_q.weight", {2, 2}), tensor("to_k.weight", {2, 2}), tensor("proj_k", {2, 5})};
+  write_safetensors(folder.file("long"), tensors);
+  check_error(
+      [&] { static_cast<void>(load_lucidrains_attention<float>(SafetensorsFile::open(folder.file("long")), "", 1)); },
+      ErrorCode::invalid_configuration, folder.file("long") + ": proj_k");
+}
+
 TEST_CASE("what a layer here cannot do is refused", "[pretrained]") {
   const SafetensorsFile convolution = SafetensorsFile::open(path_of("linformer_pytorch_convolution"));
   check_error([&] { static_cast<void>(linformer_pytorch<float>(convolution, "seq.0.fn.")); }, ErrorCode::unsupported,

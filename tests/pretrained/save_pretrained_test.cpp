@@ -1,3 +1,4 @@
+#include <linformer/core/file.hpp>
 #include <linformer/pretrained/load_pretrained.hpp>
 #include <linformer/pretrained/save_pretrained.hpp>
 
@@ -158,4 +159,16 @@ TEST_CASE("what transformers has not is refused by name, and nothing is written"
   HuggingFaceConfig named = roberta;
   named.labels = {"one"};
   check(SequenceClassifier<float>(softmax, 2, Pooling::first_token, 1), named, "labels", ErrorCode::shape_mismatch);
+  named.labels = {"one", "\xff"};
+  check(SequenceClassifier<float>(softmax, 2, Pooling::first_token, 1), named, "labels", ErrorCode::malformed_input);
+}
+
+TEST_CASE("a folder that cannot be made is told", "[save_pretrained]") {
+  const TemporaryFolder folder;
+  const std::string file = folder.file("file");
+  write_file(file, "");
+  EncoderConfig config{.vocabulary_size = 10, .sequence_length = 6, .layers = 1, .model_width = 4, .heads = 2};
+  config.mechanism = Mechanism::softmax_tiled;
+  check_error([&] { save_pretrained(file + "/new", Encoder<float>(config, 1), HuggingFaceConfig{}); },
+              ErrorCode::file_access, file + "/new");
 }

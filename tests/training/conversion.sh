@@ -8,8 +8,9 @@ rm -rf "$folder" && mkdir -p "$folder"
   --output "$folder/softmax"
 grep -v '^$' "$source/LICENSE" >"$folder/texts.txt"
 
-last() { # last <what> <folder>: of the last layer
-  awk -v what="\"$1\":" '$1 == what { sub(",", "", $2); value = $2 } END { print value == "" ? "none" : value + 0 }' "$2/conversion.json"
+last() { # last <what> <folder>: of the last layer; fails where there is no number
+  awk -v what="\"$1\":" '$1 == what { sub(",", "", $2); value = $2 }
+    END { if (value !~ /^[0-9]/) exit 1; print value + 0 }' "$2/conversion.json"
 }
 # With windows of one token nothing is lost, whatever a text's length.
 "$convert" "$folder/softmax" "$folder/texts.txt" --projection mean_pooling --projected-length 64 --output "$folder/same"
@@ -54,8 +55,9 @@ before=$(sed -n 's/.*before: .*divergence of logits \([0-9.e-]*\)\.$/\1/p' "$fol
 awk -v before="$before" -F'"logits_divergence":' 'NF > 1 { sub("[,}].*", "", $2); after = $2 }
   END { exit !(after > 0 && after < before) }' "$folder/by_logits/log.jsonl"
 grep -aq lm_head.dense.weight "$folder/by_logits/model.safetensors"
-
-! grep -aq lm_head.dense.weight "$folder/healed_all/model.safetensors" # whose encoder the head has not seen
+if grep -aq lm_head.dense.weight "$folder/healed_all/model.safetensors"; then
+  echo "a head that has not seen the encoder that was healed" && exit 1
+fi
 
 # E and F fitted to some texts come closer on others, in every layer's heads; a Linformer grows.
 for sharing in key_value none; do
@@ -108,3 +110,28 @@ refuse "expected a masked language model, for --logits" "$distill" "$folder/soft
 refuse "more than 500 texts" "$distill" "$folder/softmax" "$folder/linformer" "$folder/texts.txt" --validation 500 \
   --output "$folder/refused"
 [ ! -e "$folder/refused" ]
+
+# A run goes on with the model that it began with alone: another of the same shape is another run.
+"$convert" "$folder/single" --projected-length 8 --output "$folder/linformer" # the same E and F, other weights
+refuse "settings: expected" "$distill" "$folder/softmax" "$folder/linformer" "$folder/texts.txt" --validation 4 --steps 20 \
+  --batch 8 --warmup 2 --learning-rate 1e-2 --evaluate-every 10 --output "$folder/healed"
+cp -r "$folder/single" "$folder/other"
+refuse "settings: expected" "$1/finetune" "$folder/other" "$folder/labelled.tsv" --labels odd even --steps 2 --batch 4 \
+  --output "$folder/single"
+refuse "classifier.json: expected what finetune writes beside a classifier" bash -c "rm '$folder/multi/classifier.json' &&
+  '$export' '$folder/multi' --output '$folder/refused'"
+refuse "expected another folder than the model's" "$convert" "$folder/softmax" --mechanism softmax --output "$folder/softmax"
+refuse "excludes" "$convert" "$folder/fitted" --grow tiled --length 100 --start gaussian --output "$folder/refused"
+
+# What is not read is told; lines may end as they do elsewhere.
+refuse "length: expected at most the model's 64, got 65" "$embed" "$folder/softmax" "$folder/texts.txt" --length 65
+"$embed" "$folder/softmax" "$folder/texts.txt" --length 10 --numpy "$folder/cut.npy" 2>"$folder/cut.txt"
+grep -q "texts have more than 10 tokens and were cut there" "$folder/cut.txt"
+cp -r "$folder/softmax" "$folder/pooled" && mkdir "$folder/pooled/1_Pooling"
+echo '[{"type": "sentence_transformers.models.Transformer"}, {"type": "sentence_transformers.models.Pooling", "path": "1_Pooling"}]' \
+  >"$folder/pooled/modules.json"
+echo '{"pooling_mode_mean_tokens": true, "pooling_mode_cls_token": false}' >"$folder/pooled/1_Pooling/config.json"
+"$embed" "$folder/pooled" "$folder/texts.txt" >/dev/null
+echo '{"pooling_mode_cls_token": true}' >"$folder/pooled/1_Pooling/config.json"
+refuse "pooling_mode_cls_token: expected the mean over tokens alone, got true" "$embed" "$folder/pooled" "$folder/texts.txt"
+sed 's/$/\r/' "$folder/texts.txt" | "$embed" "$folder/softmax" --batch 1 2>/dev/null | cmp - "$folder/softmax.jsonl"

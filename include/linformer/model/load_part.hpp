@@ -60,7 +60,7 @@ template <class Encoder>
 /// @throws SafetensorsFailure missing_tensor, shape_mismatch or unreadable_dtype; unexpected_tensor for one that is
 ///   neither read nor left aside, as that of a layer too many
 template <class Model>
-std::vector<std::string> load_part(const SafetensorsFile& file, Model& model) {
+[[nodiscard]] std::vector<std::string> load_part(const SafetensorsFile& file, Model& model) {
   const auto& encoder = detail::encoder_of(std::as_const(model));
   const std::vector<std::string> partial = encoder.partial_parameters();
   std::set<std::string> names(partial.begin(), partial.end());  // an empty part is no parameter

@@ -16,6 +16,7 @@ template <Scalar T>
   detail::LayerReader reader(file, prefix);
   const auto [width, model_width] = reader.matrix_shape("q_proj.weight");
   const auto [projected, tokens] = reader.matrix_shape("compress_k.weight");
+  detail::require_projected_length(reader, "compress_k.weight", projected, tokens);
   // All four maps have a bias, or none.
   const bool biased = reader.has("q_proj.bias") || reader.has("k_proj.bias");
   Matrix<T> e = reader.template matrix<T>("compress_k.weight", projected, tokens), f;

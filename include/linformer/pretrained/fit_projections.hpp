@@ -146,12 +146,19 @@ template <Scalar T>
 /// @param texts at least one token; columns of E beyond the longest text stay as they are
 /// @param progress called as progress(FitProgress) after each iteration of L-BFGS
 /// @return a fit for each pair of E and F, in the order of layers and heads
-/// @throws Error unsupported for projections that are not learned; shape_mismatch; not_finite where attention is, with
+/// @throws Error invalid_configuration; unsupported for projections that are not learned; shape_mismatch; not_finite
+/// where attention is, with
 ///   the layers below fitted; as `Encoder::forward`
 template <Scalar T, class Progress>
 std::vector<ProjectionFit> fit_projections(const Encoder<T>& original, Encoder<T>& linformer, const TokenBatch& texts,
                                            const FitConfig& config, const Execution& execution,
                                            const Progress& progress) {
+  detail::require(config.ridge >= 0, ErrorCode::invalid_configuration, "ridge", "at least 0",
+                  std::to_string(config.ridge));
+  for (const auto& [name, count] : {std::pair("iterations", config.iterations), std::pair("rounds", config.rounds),
+                                    std::pair("solver_iterations", config.solver_iterations)}) {
+    detail::require_config(count >= 1, name, "at least 1", count);
+  }
   const EncoderConfig& shape = linformer.config();
   const auto layers = static_cast<std::size_t>(shape.layers);
   detail::require_shape("encoder", shape.layers, shape.model_width, original.config().layers,

@@ -77,7 +77,6 @@ inline constexpr std::array harmless_fields{"_attn_implementation_autoset",
                                             "name_or_path",
                                             "no_repeat_ngram_size",
                                             "num_beams",
-                                            "num_labels",
                                             "num_return_sequences",
                                             "output_attentions",
                                             "output_hidden_states",
@@ -114,7 +113,18 @@ inline constexpr std::array<std::pair<const char*, const char*>, 8> fixed_fields
      {"quantization_config", "null"},
      {"tie_word_embeddings", "true"}}};
 
-/// The names of classes in `id2label`, an object of their numbers.
+/// A number of classes that no tensor has confirmed yet.
+inline constexpr Index most_labels = 1 << 20;
+
+/// LABEL_0, LABEL_1, …: transformers' names of classes that have none.
+[[nodiscard]] inline std::vector<std::string> unnamed_labels(Index count) {
+  std::vector<std::string> labels;
+  for (Index i = 0; i < count; ++i) labels.push_back("LABEL_" + std::to_string(i));
+  return labels;
+}
+
+/// The names of classes in `id2label`, an object of their numbers, or as transformers calls them where `num_labels`
+/// alone says how many there are.
 [[nodiscard]] inline std::vector<std::string> class_labels(FieldReader& reader) {
   nlohmann::json ids = nlohmann::json::object();
   if (reader.has("id2label")) reader.take("id2label", ids);
@@ -126,6 +136,14 @@ inline constexpr std::array<std::pair<const char*, const char*>, 8> fixed_fields
   }
   require(ids.is_object() && labels.size() == ids.size(), ErrorCode::invalid_configuration, "id2label",
           "a name for each class from \"0\" on", shown(ids));
+  std::optional<Index> count;
+  reader.take_optional("num_labels", count);
+  if (!count) return labels;
+  require_config(*count >= 1 && *count <= most_labels, "num_labels", "from 1 to " + std::to_string(most_labels),
+                 *count);
+  if (labels.empty()) labels = unnamed_labels(*count);
+  require_config(*count == static_cast<Index>(labels.size()), "num_labels",
+                 "as many as id2label has, " + std::to_string(labels.size()), *count);
   return labels;
 }
 
@@ -147,6 +165,9 @@ inline void require_padding(const HuggingFaceConfig& config) {
   reader.take("num_hidden_layers", encoder.layers);
   reader.take("num_attention_heads", encoder.heads);
   reader.take("intermediate_size", encoder.feed_forward_width);
+  require_config(encoder.feed_forward_width >= 1, "intermediate_size", "at least 1", encoder.feed_forward_width);
+  require_config(encoder.heads >= 1 && encoder.model_width % encoder.heads == 0, "num_attention_heads",
+                 "a divisor of hidden_size " + std::to_string(encoder.model_width), encoder.heads);
   Index positions = 0;
   reader.take("max_position_embeddings", positions);
   const auto take = [&](const char* name, auto& value) {  // what has a default there, the one given

@@ -32,11 +32,17 @@ class LayerReader {
     return {tensor->shape[0], tensor->shape[1]};
   }
 
+  /// @throws SafetensorsFailure missing_tensor, shape_mismatch
+  void require_matrix(const std::string& name, Index rows, Index columns) const {
+    const Index shape[] = {rows, columns};
+    static_cast<void>(file_->require(key(name), shape));
+  }
+
   /// @throws as `SafetensorsFile::read`
   template <Scalar T>
   [[nodiscard]] Matrix<T> matrix(const std::string& name, Index rows, Index columns) {
     const Index shape[] = {rows, columns};
-    static_cast<void>(file_->require(key(name), shape));
+    require_matrix(name, rows, columns);
     Matrix<T> values(rows, columns);
     read(name, shape, values);
     return values;
@@ -81,6 +87,11 @@ class LayerReader {
   require_config(heads >= 1 && width % heads == 0, "heads",
                  "a divisor of the width of queries " + std::to_string(width), heads);
   return width / heads;
+}
+
+/// @param name of the projection that k and n were read of @throws Error invalid_configuration naming it for k above n
+inline void require_projected_length(const LayerReader& reader, const std::string& name, Index k, Index n) {
+  require_config(k <= n, reader.place(name), "k of at most n, " + std::to_string(n), k);
 }
 
 /// Sets E or F of a head, and of those that share it. @param weight k × n

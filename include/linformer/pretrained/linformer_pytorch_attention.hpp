@@ -59,8 +59,16 @@ template <Scalar T>
   }
   const auto [rows_stored, columns_stored] = reader.matrix_shape(learnable ? first : fixed);
   const Index projected = learnable ? rows_stored : columns_stored, tokens = learnable ? columns_stored : rows_stored;
+  detail::require_projected_length(reader, learnable ? first : fixed, projected, tokens);
   const auto [head_width, model_width] = reader.matrix_shape("to_q.0.weight");
   const Index heads = std::max(reader.matrix_shape("w_o.weight").second / head_width, Index{1});
+  // All that the layer is made of is there before anything is made.
+  reader.require_matrix("w_o.weight", model_width, heads * head_width);
+  for (Index i = 0; i < heads; ++i) {
+    for (const char* name : {"to_q.", "to_k.", "to_v."}) {
+      reader.require_matrix(name + std::to_string(i) + ".weight", head_width, model_width);
+    }
+  }
   std::vector<detail::LinformerPytorchProjection<T>> e, f;
   for (Index i = 0; i < heads; ++i) {
     const std::string head = "heads." + std::to_string(i);

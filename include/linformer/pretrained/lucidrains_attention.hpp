@@ -16,6 +16,7 @@ template <Scalar T>
   detail::LayerReader reader(file, prefix);
   const auto [width, model_width] = reader.matrix_shape("to_q.weight");
   const auto [tokens, projected] = reader.matrix_shape("proj_k");  // stored n × k
+  detail::require_projected_length(reader, "proj_k", projected, tokens);
   const Index head_width = detail::head_width_of(width, heads);
   const bool one_head = reader.matrix_shape("to_k.weight").first == head_width;
   const bool shared = !reader.has("to_v.weight") && !reader.has("proj_v");

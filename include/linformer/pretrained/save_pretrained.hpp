@@ -1,5 +1,7 @@
 #pragma once
 
+#include <linformer/core/utf8.hpp>
+#include <linformer/io/printable.hpp>
 #include <linformer/io/safetensors_writer.hpp>
 #include <linformer/model/masked_language_model.hpp>
 #include <linformer/model/sequence_classifier.hpp>
@@ -74,7 +76,9 @@ void save_pretrained(const std::filesystem::path& folder, const Model& model, co
   model.for_each_parameter(
       [&](const std::string& name, Shape shape, std::span<const T> values) { tensors.add(name, shape, values); });
   if (config.encoder.token_types == 0) tensors.add_type(config.encoder.model_width);
-  std::filesystem::create_directories(folder);
+  std::error_code error;
+  std::filesystem::create_directories(folder, error);
+  if (error) fail_file_access(folder.string(), "a folder that can be made", error.value());
   write_safetensors((folder / "model.safetensors").string(), tensors.tensors(), {{"format", "pt"}});
   write_file(folder / "config.json", json.dump(2) + "\n");
 }
@@ -110,17 +114,20 @@ void save_pretrained(const std::filesystem::path& folder, const MaskedLanguageMo
 
 /// @param like with the names of all classes, or none, which are then called LABEL_0, LABEL_1, … as transformers does;
 ///   what the classes are, `like.problem`, transformers asks when it trains the model further
-/// @throws Error unsupported, besides, for the pooling by mean; shape_mismatch for another number of names
+/// @throws Error unsupported, besides, for the pooling by mean; shape_mismatch for another number of names;
+///   malformed_input for one that is not UTF-8
 template <Scalar T>
 void save_pretrained(const std::filesystem::path& folder, const SequenceClassifier<T>& model, HuggingFaceConfig like) {
   like.encoder = model.encoder().config();
   detail::require(model.pooling() == Pooling::first_token, ErrorCode::unsupported, "pooling",
                   "that of the first token, which transformers' classifiers read", "mean");
   const auto classes = static_cast<std::size_t>(model.classes());
-  const bool unnamed = like.labels.empty();
-  for (std::size_t i = 0; unnamed && i < classes; ++i) like.labels.push_back("LABEL_" + std::to_string(i));
+  if (like.labels.empty()) like.labels = detail::unnamed_labels(model.classes());
   detail::require(like.labels.size() == classes, ErrorCode::shape_mismatch, "labels",
                   std::to_string(classes) + " names", std::to_string(like.labels.size()));
+  for (const std::string& label : like.labels) {
+    detail::require(!first_invalid_utf8(label), ErrorCode::malformed_input, "labels", "UTF-8", detail::printable(label));
+  }
   detail::save_pretrained<T>(folder, model, like, detail::PretrainedHead::classifier);
 }
 

@@ -73,6 +73,33 @@ TEST_CASE("a folder with vocab.json and merges.txt has RoBERTa's tokenizer", "[l
   CHECK(fault("vocab.json", "{}") == "none");
 }
 
+TEST_CASE("tokens that are added to a vocabulary, and other ways to cut a text, are refused by name",
+          "[load_tokenizer]") {
+  const linformer_test::TemporaryFolder folder;
+  static_cast<void>(folder.write("vocab.txt", bert_vocabulary));
+  const auto load = [&](const char* file, const std::string& text) {
+    static_cast<void>(folder.write("added_tokens.json", "{}"));
+    static_cast<void>(folder.write("tokenizer_config.json", "{}"));
+    static_cast<void>(folder.write(file, text));
+    return load_tokenizer(folder.path());
+  };
+  const auto fault = [&](const char* file, const std::string& text) {
+    const Error error = error_of([&] { static_cast<void>(load(file, text)); });
+    CHECK(error.tensor().starts_with((folder.path() / file).string() + ": "));
+    return error.code();
+  };
+  CHECK(load("added_tokens.json", R"({"[MASK]": 4})").vocabulary_size() == 11);
+  CHECK(fault("added_tokens.json", R"({"new": 11})") == ErrorCode::unsupported);
+  CHECK(fault("added_tokens.json", R"({"new": "11"})") == ErrorCode::malformed_input);
+  CHECK(load("tokenizer_config.json", R"({"added_tokens_decoder": {"4": {"content": "[MASK]"}}})").vocabulary_size() ==
+        11);
+  CHECK(fault("tokenizer_config.json", R"({"added_tokens_decoder": {"11": {"content": "new"}}})") ==
+        ErrorCode::unsupported);
+  CHECK(fault("tokenizer_config.json", R"({"do_basic_tokenize": false})") == ErrorCode::unsupported);
+  CHECK(load("tokenizer_config.json", R"({"do_basic_tokenize": true, "never_split": null})").vocabulary_size() == 11);
+  CHECK(fault("tokenizer_config.json", R"({"never_split": ["a"]})") == ErrorCode::unsupported);
+}
+
 TEST_CASE("tokenizer.json goes before other files, and a folder without any is told", "[load_tokenizer]") {
   const linformer_test::TemporaryFolder folder;
   const auto error = [&] { return error_of([&] { static_cast<void>(load_tokenizer(folder.path())); }); };
