@@ -169,6 +169,12 @@ TEST_CASE("what a file has wrong, or asks for in vain, is named", "[tokenizer_js
   CHECK(unsupported(words, "/pre_tokenizer", nullptr) == ": pre_tokenizer");
   CHECK(unsupported(words, "/post_processor/single/1/Sequence/id", "B") == ": post_processor.single[1].Sequence.id");
   CHECK(unsupported(words, "/post_processor/pair/2/SpecialToken/id", "[CLS]") == ": post_processor.pair");
+  CHECK(unsupported(words, "/post_processor/single/0/SpecialToken/type_id", 1) ==
+        ": post_processor.single[0].SpecialToken.type_id");
+  CHECK(unsupported(words, "/post_processor/pair/3/Sequence/type_id", 0) ==
+        ": post_processor.pair[3].Sequence.type_id");
+  CHECK(unsupported(words, "/post_processor/pair/4/SpecialToken/type_id", 0) ==
+        ": post_processor.pair[4].SpecialToken.type_id");
   CHECK(malformed(bpe, "/post_processor/cls/1", 9) == ": post_processor.cls");
   CHECK(malformed(bpe, "/model/vocab/a", 7).empty());
   CHECK(malformed(bpe, "/model/vocab/new", 100000).empty());

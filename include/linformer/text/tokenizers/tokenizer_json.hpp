@@ -95,7 +95,7 @@ class TokenizerJsonReader {
     } else if (type == "ByteLevel" && bpe) {
       read_trim(part);
     } else if (type == "TemplateProcessing") {
-      read_template(part);
+      read_template(part, bpe);
     } else {
       refuse(part["type"], "BertProcessing, RobertaProcessing, TemplateProcessing or ByteLevel");
     }
@@ -122,13 +122,20 @@ class TokenizerJsonReader {
     if (known == known_.end() || known->second != id) part.fail("a token of the vocabulary with its id");
   }
 
-  /// bos A eos, and bos A eos … eos B eos.
-  void read_template(const JsonValue& part) {
+  /// bos A eos, and bos A eos … eos B eos. Types are BERT's, 0 up to the second text and 1 from there, or, of BPE, as
+  /// RoBERTa's models have one type alone, 0 throughout.
+  void read_template(const JsonValue& part, bool bpe) {
     const auto pieces = [&](const char* name) {
       std::vector<std::string> found;  // names of special tokens, empty for a text
       for (const JsonValue& piece : part[name].elements()) {
-        if (const JsonValue text = piece["Sequence"]; !text.is_null()) {
-          const auto before = std::count(found.begin(), found.end(), "");
+        const JsonValue text = piece["Sequence"];
+        const auto before = std::count(found.begin(), found.end(), "");
+        const bool second = before + (text.is_null() ? 0 : 1) > 1;
+        const JsonValue type = (text.is_null() ? piece["SpecialToken"] : text)["type_id"];
+        if (!type.is_null() && type.id() != (second ? 1 : 0) && (type.id() != 0 || !bpe)) {
+          refuse(type, second ? "1, of the second text" : "0, of the first text");
+        }
+        if (!text.is_null()) {
           if (text["id"].text() != (before == 0 ? "A" : "B")) refuse(text["id"], "A, then B");
           found.emplace_back();
         } else {
