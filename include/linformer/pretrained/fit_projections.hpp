@@ -147,8 +147,7 @@ template <Scalar T>
 /// @param progress called as progress(FitProgress) after each iteration of L-BFGS
 /// @return a fit for each pair of E and F, in the order of layers and heads
 /// @throws Error invalid_configuration; unsupported for projections that are not learned; shape_mismatch; not_finite
-/// where attention is, with
-///   the layers below fitted; as `Encoder::forward`
+///   where attention is, with the layers below fitted; as `Encoder::forward`
 template <Scalar T, class Progress>
 std::vector<ProjectionFit> fit_projections(const Encoder<T>& original, Encoder<T>& linformer, const TokenBatch& texts,
                                            const FitConfig& config, const Execution& execution,
