@@ -91,8 +91,9 @@ TEST_CASE("processes with parts of sequences agree with one, in every sharing mo
 
 TEST_CASE("processes with parts of sequences agree with one for every kind of projection", "[sequence]") {
   for (const ProjectionKind kind :
-       {ProjectionKind::gaussian, ProjectionKind::rademacher, ProjectionKind::mean_pooling, ProjectionKind::max_pooling,
-        ProjectionKind::convolution, ProjectionKind::depthwise_convolution}) {
+       {ProjectionKind::gaussian, ProjectionKind::rademacher, ProjectionKind::mean_pooling,
+        ProjectionKind::growing_pooling, ProjectionKind::max_pooling, ProjectionKind::convolution,
+        ProjectionKind::depthwise_convolution}) {
     for (const Sharing sharing : {Sharing::none, Sharing::key_value}) check_in_parts(in_parts(sharing, kind));
   }
   AttentionConfig counted = in_parts(Sharing::key_value, ProjectionKind::mean_pooling);

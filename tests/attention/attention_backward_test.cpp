@@ -69,8 +69,9 @@ TEST_CASE("gradients of every sharing mode and order are those of central differ
 
 TEST_CASE("gradients of every kind of projection are those of central differences", "[attention_backward]") {
   for (const ProjectionKind kind :
-       {ProjectionKind::gaussian, ProjectionKind::rademacher, ProjectionKind::mean_pooling, ProjectionKind::max_pooling,
-        ProjectionKind::convolution, ProjectionKind::depthwise_convolution}) {
+       {ProjectionKind::gaussian, ProjectionKind::rademacher, ProjectionKind::mean_pooling,
+        ProjectionKind::growing_pooling, ProjectionKind::max_pooling, ProjectionKind::convolution,
+        ProjectionKind::depthwise_convolution}) {
     for (const Sharing sharing : {Sharing::none, Sharing::key_value}) check(small(sharing, kind));
   }
   AttentionConfig counted = small(Sharing::key_value, ProjectionKind::mean_pooling);

@@ -198,6 +198,16 @@ TEST_CASE("masks in a batch's call, orders and streams that a layer does not hav
   }
 }
 
+TEST_CASE("growing pooling does not take chunks of a sequence of unknown length") {
+  AttentionConfig pooled = config;
+  pooled.projection.kind = ProjectionKind::growing_pooling;
+  const auto attention = random_attention<float>(pooled);
+  auto projected = attention.empty_context();
+  check_error([&] { attention.accumulate(projected, random_matrix<float>(2, 3, 1)); }, ErrorCode::unsupported,
+              "context");
+  CHECK(projected.tokens() == 0);
+}
+
 TEST_CASE("a failed chunk leaves the projected context as it was") {
   const auto attention = random_attention<float>(config);
   const Matrix<float> x = random_matrix<float>(5, 4, 1), context = random_matrix<float>(8, 3, 2);

@@ -20,6 +20,7 @@ const KindCase kinds[] = {
     {"rademacher", {.kind = ProjectionKind::rademacher, .bias = true}, 7},
     {"mean pooling", {.kind = ProjectionKind::mean_pooling, .bias = true}, 7},
     {"mean pooling, log count", {.kind = ProjectionKind::mean_pooling, .log_count = true}, 7},
+    {"growing pooling", {.kind = ProjectionKind::growing_pooling, .bias = true}, 7},
     {"max pooling", {.kind = ProjectionKind::max_pooling, .bias = true}, 7},
     {"convolution", {.kind = ProjectionKind::convolution, .bias = true}, 8},
     {"depthwise convolution", {.kind = ProjectionKind::depthwise_convolution, .bias = true}, 8},
@@ -206,6 +207,22 @@ TEST_CASE("log-count pooling of equal tokens equals softmax attention") {
   CHECK(worst_ratio(y, expected.y, 2 * expected.y_error) <= 1);
 }
 
+TEST_CASE("growing pooling of texts of at most k tokens equals softmax attention") {
+  AttentionConfig config{.sequence_length = 22,
+                         .model_width = 4,
+                         .heads = 2,
+                         .projected_length = 9,
+                         .projection = {.kind = ProjectionKind::growing_pooling}};
+  const auto pooled = random_attention<double>(config);
+  config.mechanism = Mechanism::softmax;
+  const auto softmax = random_attention<double>(config);
+  for (const Index length : {1, 5, 9}) {
+    const Matrix<double> x = random_matrix<double>(length, 4, 4);
+    const auto expected = oracle::forward(oracle::describe(softmax, 5), x, x, {});
+    CHECK(worst_ratio(pooled(x), expected.y, expected.y_error) <= 1);
+  }
+}
+
 TEST_CASE("rows of P sum to one, what takes no part is zero") {
   const auto present = present_tokens(MaskKind::holes, 24);
   const TokenMask mask = to_mask(present);
@@ -355,6 +372,7 @@ TEST_CASE("a NaN in a present token propagates as the mathematics says") {
 TEST_CASE("NaN and infinity reach only the projected rows that the token reaches") {
   const float values[] = {nan_float, infinity_float, -infinity_float};
   for (const KindCase& kind : kinds) {
+    if (kind.projection.kind == ProjectionKind::growing_pooling) continue;  // has other windows, and no chunks
     // One feature, so that no zero weight meets an infinity.
     auto attention = random_attention<float>(
         {.sequence_length = 24, .model_width = 1, .heads = 1, .projected_length = 8, .projection = kind.projection});

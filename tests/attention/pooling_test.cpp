@@ -10,6 +10,33 @@ TEST_CASE("mean pooling sums its window, for its owner to divide by the count") 
   }
 }
 
+TEST_CASE("growing pooling sums the windows of the text that its tokens are of") {
+  constexpr Index n = 30;
+  for (const Index k : {1, 7, 30}) {
+    for (const Index whole : {Index{1}, Index{8}, n}) {
+      const GrowingPooling<double> pooling{GrowingWindows(k, n), true};
+      const Index r = std::min(k, whole);
+      Matrix<double> expected = Matrix<double>::Zero(k, 1), sum = expected, parts = expected;
+      const Matrix<double> x = Matrix<double>::Ones(whole, 1);  // so that sums are counts, exact in any order
+      for (Index i = 0; i < r; ++i) {
+        const auto begin = [&](Index row) { return row + (whole - r) * row * row * row / (r * r * r); };
+        expected(i, 0) = static_cast<double>(begin(i + 1) - begin(i));
+      }
+      Vector<double> ones = Vector<double>::Zero(k);
+      Workspace workspace;
+      const Compute compute{workspace, default_isa()};
+      pooling.accumulate({0, whole}, x, sum, &ones, compute);
+      for (Index t = 0; t < whole; ++t) {
+        pooling.accumulate(Positions{0, whole}.slice(t, 1), x.topRows(1), parts, nullptr, compute);
+      }
+      CAPTURE(k, whole);
+      CHECK(sum == expected);
+      CHECK(Matrix<double>(ones) == expected);
+      CHECK(parts == expected);
+    }
+  }
+}
+
 TEST_CASE("max pooling takes the largest of each feature in its window") {
   constexpr Index k = 4, n = 10;
   const MaxPooling<float> pooling{Windows(k, n)};

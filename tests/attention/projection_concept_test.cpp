@@ -7,6 +7,7 @@ using namespace linformer;
 static_assert(SequenceProjection<LearnedProjection<float>, float>);
 static_assert(SequenceProjection<FixedProjection<double>, double>);
 static_assert(SequenceProjection<MeanPooling<float>, float>);
+static_assert(SequenceProjection<GrowingPooling<float>, float>);
 static_assert(SequenceProjection<MaxPooling<float>, float>);
 static_assert(SequenceProjection<Convolution<float>, float>);
 static_assert(SequenceProjection<DepthwiseConvolution<double>, double>);
@@ -23,6 +24,32 @@ TEST_CASE("windows tile the sequence: row i takes tokens floor(i n/k) to floor((
       }
       CAPTURE(n, k);
       CHECK(right);
+    }
+  }
+}
+
+TEST_CASE("windows of a text tile it, single tokens first, and grow") {
+  for (Index m = 1; m <= 60; ++m) {
+    for (Index k = 1; k <= 40; ++k) {
+      const GrowingWindows windows(k, 60);
+      const Index r = std::min(k, m);
+      std::vector<Index> sizes(static_cast<std::size_t>(k), 0);
+      Index tokens = 0, last = 0;
+      windows.for_each_row({0, m}, [&](Index j, Index row) {
+        tokens += j == tokens && last <= row && row <= last + 1 ? 1 : 0;  // each in order, no row left out
+        last = row;
+        ++sizes[static_cast<std::size_t>(row)];
+      });
+      CAPTURE(m, k);
+      CHECK(tokens == m);
+      CHECK(last == r - 1);
+      if (k >= 2 && m >= k) CHECK(sizes[0] <= sizes[static_cast<std::size_t>(k - 1)]);
+      for (Index i = 0; i < r; ++i) CHECK(GrowingWindows::first(i, r, m) == i + (m - r) * i * i * i / (r * r * r));
+      for (Index t = 0; t < m; ++t) {  // found from any token on
+        windows.for_each_row(Positions{0, m}.slice(t, 1), [&](Index, Index row) {
+          CHECK((GrowingWindows::first(row, r, m) <= t && (row + 1 == r || t < GrowingWindows::first(row + 1, r, m))));
+        });
+      }
     }
   }
 }

@@ -174,6 +174,24 @@ TEST_CASE("positions that follow each other", "[batch]") {
   CHECK(listed(positions.slice(1, 3).slice(2, 1)) == Lengths{13});
   CHECK(positions.slice(5, 0).extent() == 0);
   CHECK(Positions{7, 0}.extent() == 0);
+  CHECK(positions.whole_extent() == 15);
+  CHECK(positions.slice(1, 3).slice(1, 1).whole_extent() == 15);
+  CHECK(Positions{2, 3, nullptr, 20}.slice(1, 1).whole_extent() == 20);
+}
+
+TEST_CASE("parts of sequences know how long the whole is", "[batch]") {
+  const BatchLayout layout = BatchLayout::from_mask(mask_of({"11110", "10010", "00000"}));
+  CHECK(layout.positions(0).whole == 0);
+  CHECK(layout.positions(1).whole_extent() == 4);
+  for (const BatchLayout& part : {layout.part(0, 2), layout.part(2, 5), layout.part(0, 4).part(1, 2)}) {
+    CHECK(part.positions(0).whole == 4);
+    CHECK(part.positions(1).whole == 4);
+    CHECK(part.positions(2).whole == 0);
+  }
+  BatchLayout rows;
+  rows.assign_rows(layout, std::vector<Index>{0, 4});
+  CHECK(rows.positions(0).whole == 4);
+  CHECK(rows.positions(1).whole == 4);
 }
 
 TEST_CASE("positions with holes", "[batch]") {

@@ -56,21 +56,29 @@ struct Projection {
   [[nodiscard]] bool dense() const {
     return kind == ProjectionKind::learned || kind == ProjectionKind::gaussian || kind == ProjectionKind::rademacher;
   }
-  /// Whether token t contributes to row i: ⌊i·n/k⌋ ≤ t < ⌊(i + 1)·n/k⌋ for windows.
-  [[nodiscard]] bool reaches(Index i, Index t) const { return dense() || (i * n / k <= t && t < (i + 1) * n / k); }
+  /// Whether token t contributes to row i: ⌊i·n/k⌋ ≤ t < ⌊(i + 1)·n/k⌋ for windows of positions; for those of a text
+  /// of m tokens and r = min(k, m) rows, b(i) ≤ t < b(i + 1) where b(i) = i + ⌊(m − r)·i³/r³⌋.
+  [[nodiscard]] bool reaches(Index i, Index t, const Present& present) const {
+    if (dense()) return true;
+    if (kind != ProjectionKind::growing_pooling) return i * n / k <= t && t < (i + 1) * n / k;
+    Index m = static_cast<Index>(present.size());
+    while (m > 0 && !present[static_cast<std::size_t>(m - 1)]) --m;
+    const Index rows = std::min(k, m);
+    const auto begin = [&](Index row) { return row + (m - rows) * row * row * row / (rows * rows * rows); };
+    return i < rows && begin(i) <= t && t < begin(i + 1);
+  }
   /// Present tokens that contribute to row i.
   [[nodiscard]] Index count(Index i, const Present& present) const {
     Index tokens = 0;
     for (std::size_t t = 0; t < present.size(); ++t) {
-      if (present[t] && reaches(i, static_cast<Index>(t))) ++tokens;
+      if (present[t] && reaches(i, static_cast<Index>(t), present)) ++tokens;
     }
     return tokens;
   }
-  /// E(i, t) as feature c of a head sees it.
+  /// E(i, t) as feature c of a head sees it, of a token that reaches the row.
   [[nodiscard]] double entry(Index i, Index t, Index c, Index counted) const {
     if (dense()) return e(i, t);
-    if (!reaches(i, t)) return 0;
-    if (kind == ProjectionKind::mean_pooling) return 1.0 / static_cast<double>(counted);
+    if (kind == ProjectionKind::mean_pooling || kind == ProjectionKind::growing_pooling) return 1.0 / static_cast<double>(counted);
     const Index at = t - i * n / k;
     return kind == ProjectionKind::depthwise_convolution ? kernel(c, at) : kernel(at, 0);
   }
@@ -141,7 +149,7 @@ inline Layer describe(const linformer::AttentionConfig& config, const Parameters
       p.n = config.sequence_length;
       p.k = lengths.size() == 1 ? lengths[0] : lengths[static_cast<std::size_t>(head)];
       p.r = find(parameters, name + ".bias");
-      p.log_count = config.projection.log_count;
+      p.log_count = config.projection.log_count || p.kind == ProjectionKind::growing_pooling;
       const Table weight = find(parameters, name + ".weight");
       if (p.kind == ProjectionKind::learned) p.e = weight;
       if (p.kind == ProjectionKind::gaussian || p.kind == ProjectionKind::rademacher) {
@@ -208,7 +216,7 @@ inline Quantity project(const Projection& p, const Quantity& k, Index features, 
       const bool maximum = p.kind == ProjectionKind::max_pooling;
       double value = maximum ? -std::numeric_limits<double>::infinity() : 0, magnitude = 0;
       for (Index t = 0; t < k.value.rows(); ++t) {
-        if (!present[static_cast<std::size_t>(t)] || !p.reaches(i, t)) continue;
+        if (!present[static_cast<std::size_t>(t)] || !p.reaches(i, t, present)) continue;
         if (maximum) {
           value = std::max(value, k.value(t, first + j));
           magnitude = std::max(magnitude, k.magnitude(t, first + j));

@@ -79,11 +79,13 @@ class AttentionBlock {
 
   /// Adds a chunk of the context's tokens to what was seen of it.
   /// @param tokens positions of the chunk's rows; @param rows chunk × context width
-  /// @throws Error shape_mismatch, sequence_too_long
+  /// @throws Error shape_mismatch, sequence_too_long; unsupported if rows depend on the length of the whole sequence and
+  ///   the positions do not say it
   void accumulate(const LayerProjections<T>& projections, const Positions& tokens, const ConstMatrixRef<T>& rows,
                   ProjectedContext<T>& context, const Execution& execution) const {
     detail::require_shape("context", rows.rows(), rows.cols(), tokens.count, config_.context_width);
     require_tokens(projections, tokens);
+    require_whole(projections, tokens);
     detail::require(
         context.tokens() + tokens.count <= config_.sequence_length, ErrorCode::sequence_too_long, "context",
         [&] { return "at most sequence_length = " + std::to_string(config_.sequence_length) + " tokens in all"; },
@@ -234,6 +236,7 @@ class AttentionBlock {
       auto& kept = options.contexts != nullptr ? *options.contexts
                                                : execution.workspace.template kept<std::vector<ProjectedContext<T>>>();
       kept.resize(static_cast<std::size_t>(sequences));
+      for (Index b = 0; options.sequence && b < sequences; ++b) require_whole(projections, sequence(b).tokens);
       project_sequences(weights, projections, sequence, options, kept, execution);
       contexts = kept;
     }
@@ -347,6 +350,19 @@ class AttentionBlock {
             held.begin <= tokens[0] && tokens.extent() <= held.end, ErrorCode::out_of_range, "context",
             [&] { return "positions " + detail::range_text(held.begin, held.end) + ", whose columns of E are here"; },
             [&] { return detail::range_text(tokens[0], tokens.extent()); });
+      }
+    }
+  }
+
+  /// A part of a context says how long the whole is, where rows depend on that.
+  void require_whole(const LayerProjections<T>& projections, const Positions& part) const {
+    if (part.count == 0 || part.whole != 0) return;
+    for (const auto* side : {&projections.key, &projections.value}) {
+      for (const Projection<T>* projection : *side) {
+        detail::require(!projection->of_text(), ErrorCode::unsupported, "context",
+                        "a part of a sequence whose length is known, as made by BatchLayout::part: windows of growing "
+                        "pooling depend on it",
+                        "tokens of a sequence of unknown length");
       }
     }
   }

@@ -34,6 +34,10 @@ enum class ProjectionKind {
   gaussian,               ///< fixed, entries N(0, 1/k) (Theorem 2); E and F are one draw
   rademacher,             ///< fixed, entries ±1/√k; E and F are one draw
   mean_pooling,           ///< row i is the mean of the present tokens ⌊i·n/k⌋ … ⌊(i+1)·n/k⌋ − 1
+  growing_pooling,        ///< the mean of a window of the text itself, of m tokens in r = min(k, m) rows: row i begins
+                          ///< at i + ⌊(m − r)·(i/r)³⌋, single tokens first, then windows that grow; log(tokens in the
+                          ///< window) is added to its score. A text of at most k tokens is attended to as by softmax
+                          ///< attention. The length must be known: contexts cannot arrive chunk by chunk
   max_pooling,            ///< the maximum of each feature over the same tokens
   convolution,            ///< kernel and stride n/k, one kernel for all features
   depthwise_convolution,  ///< kernel and stride n/k, one kernel for each of the d features of a head

@@ -16,12 +16,11 @@ struct Convolution : Windows {
 
   void accumulate(const Positions& tokens, const ConstMatrixRef<T>& features, MatrixRef<T> out, Vector<T>* ones,
                   const Compute& /*compute*/) const {
-    for (Index j = 0; j < tokens.count; ++j) {
-      const Index row = row_of(tokens[j]);
+    for_each_row(tokens, [&](Index j, Index row) {
       const T w = weight(tokens[j] - first(row));
       out.row(row) += w * features.row(j);
       if (ones != nullptr) (*ones)(row) += w;
-    }
+    });
   }
 };
 
@@ -37,10 +36,9 @@ struct DepthwiseConvolution : Windows {
   /// @param features count × d
   void accumulate(const Positions& tokens, const ConstMatrixRef<T>& features, MatrixRef<T> out, Vector<T>* /*ones*/,
                   const Compute& /*compute*/) const {
-    for (Index j = 0; j < tokens.count; ++j) {
-      const Index row = row_of(tokens[j]);
+    for_each_row(tokens, [&](Index j, Index row) {
       out.row(row) += weight.col(tokens[j] - first(row)).transpose().cwiseProduct(features.row(j));
-    }
+    });
   }
 };
 

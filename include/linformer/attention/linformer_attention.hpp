@@ -150,7 +150,8 @@ class LinformerAttention {
   /// @param first position of the chunk's first token; by default where the last chunk ended
   /// Each position is to be added once, by this layer: beyond the count of tokens that is not checked.
   /// @param options threads, pool, workspace, isa and mask (1 × rows of the chunk) are used, others are not looked at
-  /// @throws Error shape_mismatch, sequence_too_long; the context is then unchanged
+  /// @throws Error shape_mismatch, sequence_too_long; unsupported for growing pooling, whose windows depend on the
+  ///   length of the whole; the context is then unchanged
   void accumulate(ProjectedContext<T>& context, const ConstMatrixRef<T>& chunk, std::optional<Index> first = {},
                   const ForwardOptions<T>& options = {}) const {
     const CallResources resources(options);

@@ -6,8 +6,9 @@ namespace linformer::inline LINFORMER_ABI {
 
 /// Row i is the mean of the present tokens of its window. Accumulates their sum; the owner of the sum divides by the
 /// count of tokens that reached the row.
-template <Scalar T>
-struct MeanPooling : Windows {
+/// @tparam W `Windows` of positions, or `GrowingWindows` of the text
+template <Scalar T, class W = Windows>
+struct MeanPooling : W {
   static constexpr bool commutes = true;
   static constexpr bool local = true;
   static constexpr Reduction reduction = Reduction::sum;
@@ -16,13 +17,14 @@ struct MeanPooling : Windows {
 
   void accumulate(const Positions& tokens, const ConstMatrixRef<T>& features, MatrixRef<T> out, Vector<T>* ones,
                   const Compute& /*compute*/) const {
-    for (Index j = 0; j < tokens.count; ++j) {
-      const Index row = row_of(tokens[j]);
+    this->for_each_row(tokens, [&](Index j, Index row) {
       out.row(row) += features.row(j);
       if (ones != nullptr) (*ones)(row) += T{1};
-    }
+    });
   }
 };
+template <Scalar T>
+using GrowingPooling = MeanPooling<T, GrowingWindows>;
 
 /// Row i is the maximum of each feature over the present tokens of its window. A NaN among them makes the maximum NaN.
 template <Scalar T>
@@ -33,10 +35,9 @@ struct MaxPooling : Windows {
 
   void accumulate(const Positions& tokens, const ConstMatrixRef<T>& features, MatrixRef<T> out, Vector<T>* /*ones*/,
                   const Compute& /*compute*/) const {
-    for (Index j = 0; j < tokens.count; ++j) {
-      auto row = out.row(row_of(tokens[j]));
-      row = row.binaryExpr(features.row(j), MaximumOrNan{});
-    }
+    for_each_row(tokens, [&](Index j, Index row) {
+      out.row(row) = out.row(row).binaryExpr(features.row(j), MaximumOrNan{});
+    });
   }
 };
 

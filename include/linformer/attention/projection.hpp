@@ -15,7 +15,7 @@ namespace linformer::inline LINFORMER_ABI {
 
 static_assert(SequenceProjection<LearnedProjection<float>, float> &&
               SequenceProjection<FixedProjection<float>, float> && SequenceProjection<MeanPooling<float>, float> &&
-              SequenceProjection<MaxPooling<float>, float> && SequenceProjection<Convolution<float>, float> &&
+              SequenceProjection<GrowingPooling<float>, float> && SequenceProjection<MaxPooling<float>, float> && SequenceProjection<Convolution<float>, float> &&
               SequenceProjection<DepthwiseConvolution<float>, float> &&
               SequenceProjection<FrozenProjection<float>, float>);
 
@@ -23,8 +23,8 @@ static_assert(SequenceProjection<LearnedProjection<float>, float> &&
 template <Scalar T>
 class Projection {
  public:
-  using Kind = std::variant<LearnedProjection<T>, FixedProjection<T>, MeanPooling<T>, MaxPooling<T>, Convolution<T>,
-                            DepthwiseConvolution<T>, FrozenProjection<T>>;
+  using Kind = std::variant<LearnedProjection<T>, FixedProjection<T>, MeanPooling<T>, GrowingPooling<T>, MaxPooling<T>,
+                            Convolution<T>, DepthwiseConvolution<T>, FrozenProjection<T>>;
 
   explicit Projection(Kind kind, Vector<T> bias = {}) : kind_(std::move(kind)), bias_(std::move(bias)) {
     detail::require(bias_.size() == 0 || bias_.size() == rows(), ErrorCode::shape_mismatch, "projection bias",
@@ -63,11 +63,13 @@ class Projection {
     return std::visit([](const auto& p) { return p.reduction; }, kind_);
   }
   /// Whether sums must be divided by the count of tokens in the end.
-  [[nodiscard]] bool averages() const { return std::holds_alternative<MeanPooling<T>>(kind_); }
+  [[nodiscard]] bool averages() const { return std::holds_alternative<MeanPooling<T>>(kind_) || of_text(); }
+  /// Whether rows depend on the length of the text, not on positions alone.
+  [[nodiscard]] bool of_text() const { return std::holds_alternative<GrowingPooling<T>>(kind_); }
   /// Whether scores get log(count) added.
   [[nodiscard]] bool log_count() const {
     const auto* pooling = std::get_if<MeanPooling<T>>(&kind_);
-    return pooling != nullptr && pooling->log_count;
+    return of_text() || (pooling != nullptr && pooling->log_count);
   }
   /// Features that each kernel belongs to: d for depthwise convolution, 0 where any width will do.
   [[nodiscard]] Index feature_width() const {
@@ -96,7 +98,7 @@ class Projection {
     if (const auto* fixed = std::get_if<FixedProjection<T>>(&kind_)) {
       return *fixed == std::get<FixedProjection<T>>(other.kind_);
     }
-    return std::holds_alternative<MeanPooling<T>>(kind_) || std::holds_alternative<MaxPooling<T>>(kind_);
+    return averages() || std::holds_alternative<MaxPooling<T>>(kind_);
   }
 
   /// See `SequenceProjection`.
@@ -110,7 +112,7 @@ class Projection {
     std::visit(
         [&](const auto& p) {
           if constexpr (std::remove_cvref_t<decltype(p)>::local) {
-            for (Index j = 0; j < tokens.count; ++j) ++counts(p.row_of(tokens[j]));
+            p.for_each_row(tokens, [&](Index, Index row) { ++counts(row); });
           } else {
             counts += tokens.count;
           }
@@ -171,6 +173,8 @@ template <Scalar T>
     }
     case ProjectionKind::mean_pooling:
       return Projection<T>(MeanPooling<T>{windows, config.log_count}, std::move(bias));
+    case ProjectionKind::growing_pooling:
+      return Projection<T>(GrowingPooling<T>{GrowingWindows(rows, columns), true}, std::move(bias));
     case ProjectionKind::max_pooling:
       return Projection<T>(MaxPooling<T>{windows}, std::move(bias));
     case ProjectionKind::convolution:

@@ -53,13 +53,12 @@ void features_backward(const FixedProjection<T>& projection, const Positions& to
                              });
 }
 
-template <Scalar T>
-void features_backward(const MeanPooling<T>& projection, const Positions& tokens, const ConstMatrixRef<T>&,
+template <Scalar T, class W>
+void features_backward(const MeanPooling<T, W>& projection, const Positions& tokens, const ConstMatrixRef<T>&,
                        MatrixRef<T> sum_gradient, const ConstMatrixRef<T>&, MatrixRef<T> features_gradient,
                        const Compute&) {
-  for (Index j = 0; j < tokens.count; ++j) {
-    features_gradient.row(j) += sum_gradient.row(projection.row_of(tokens[j]));
-  }
+  projection.for_each_row(tokens,
+                          [&](Index j, Index row) { features_gradient.row(j) += sum_gradient.row(row); });
 }
 
 /// The first token that holds a window's maximum takes its gradient, which is zero afterwards.
@@ -67,35 +66,32 @@ template <Scalar T>
 void features_backward(const MaxPooling<T>& projection, const Positions& tokens, const ConstMatrixRef<T>& features,
                        MatrixRef<T> sum_gradient, const ConstMatrixRef<T>& sum, MatrixRef<T> features_gradient,
                        const Compute&) {
-  for (Index j = 0; j < tokens.count; ++j) {
-    const Index row = projection.row_of(tokens[j]);
+  projection.for_each_row(tokens, [&](Index j, Index row) {
     for (Index c = 0; c < features.cols(); ++c) {
       if (features(j, c) != sum(row, c)) continue;
       features_gradient(j, c) += sum_gradient(row, c);
       sum_gradient(row, c) = 0;
     }
-  }
+  });
 }
 
 template <Scalar T>
 void features_backward(const Convolution<T>& projection, const Positions& tokens, const ConstMatrixRef<T>&,
                        MatrixRef<T> sum_gradient, const ConstMatrixRef<T>&, MatrixRef<T> features_gradient,
                        const Compute&) {
-  for (Index j = 0; j < tokens.count; ++j) {
-    const Index row = projection.row_of(tokens[j]);
+  projection.for_each_row(tokens, [&](Index j, Index row) {
     features_gradient.row(j) += projection.weight(tokens[j] - projection.first(row)) * sum_gradient.row(row);
-  }
+  });
 }
 
 template <Scalar T>
 void features_backward(const DepthwiseConvolution<T>& projection, const Positions& tokens, const ConstMatrixRef<T>&,
                        MatrixRef<T> sum_gradient, const ConstMatrixRef<T>&, MatrixRef<T> features_gradient,
                        const Compute&) {
-  for (Index j = 0; j < tokens.count; ++j) {
-    const Index row = projection.row_of(tokens[j]);
+  projection.for_each_row(tokens, [&](Index j, Index row) {
     features_gradient.row(j) +=
         projection.weight.col(tokens[j] - projection.first(row)).transpose().cwiseProduct(sum_gradient.row(row));
-  }
+  });
 }
 
 template <Scalar T>
@@ -126,20 +122,18 @@ void weight_backward(const Positions& tokens, const ConstMatrixRef<T>& features,
 template <Scalar T>
 void weight_backward(const Positions& tokens, const ConstMatrixRef<T>& features, const ConstMatrixRef<T>& sum_gradient,
                      const Vector<T>& ones_gradient, Convolution<T>& gradient, const Compute&) {
-  for (Index j = 0; j < tokens.count; ++j) {
-    const Index row = gradient.row_of(tokens[j]);
+  gradient.for_each_row(tokens, [&](Index j, Index row) {
     gradient.weight(tokens[j] - gradient.first(row)) += features.row(j).dot(sum_gradient.row(row)) + ones_gradient(row);
-  }
+  });
 }
 
 template <Scalar T>
 void weight_backward(const Positions& tokens, const ConstMatrixRef<T>& features, const ConstMatrixRef<T>& sum_gradient,
                      const Vector<T>&, DepthwiseConvolution<T>& gradient, const Compute&) {
-  for (Index j = 0; j < tokens.count; ++j) {
-    const Index row = gradient.row_of(tokens[j]);
+  gradient.for_each_row(tokens, [&](Index j, Index row) {
     gradient.weight.col(tokens[j] - gradient.first(row)) +=
         features.row(j).cwiseProduct(sum_gradient.row(row)).transpose();
-  }
+  });
 }
 
 }  // namespace detail

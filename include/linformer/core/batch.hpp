@@ -40,13 +40,16 @@ struct Positions {
   Index first = 0;              ///< position of the first row, where there is no list
   Index count = 0;              ///< rows
   const Index* list = nullptr;  ///< position of each row, increasing; null if they follow each other
+  Index whole = 0;              ///< extent of the sequence that these are a part of; 0 where they are all of it
 
   [[nodiscard]] Index operator[](Index row) const { return list != nullptr ? list[row] : first + row; }
   /// One past the last position; 0 if there is no row.
   [[nodiscard]] Index extent() const { return count == 0 ? 0 : (*this)[count - 1] + 1; }
+  /// One past the last position of the whole sequence.
+  [[nodiscard]] Index whole_extent() const { return whole != 0 ? whole : extent(); }
   /// The rows [begin, begin + rows).
   [[nodiscard]] Positions slice(Index begin, Index rows) const {
-    return {list != nullptr ? 0 : first + begin, rows, list != nullptr ? list + begin : nullptr};
+    return {list != nullptr ? 0 : first + begin, rows, list != nullptr ? list + begin : nullptr, whole_extent()};
   }
   /// Rows from `begin` on whose position lies below `limit`.
   [[nodiscard]] Index rows_below(Index begin, Index limit) const {
@@ -107,6 +110,7 @@ class BatchLayout {
     }
     offsets_.assign(1, 0);
     positions_.clear();
+    wholes_.clear();
     first_position_ = 0;
     std::size_t i = 0;
     for (Index b = 0; b < batch.sequences(); ++b) {
@@ -115,6 +119,7 @@ class BatchLayout {
         positions_.push_back(positions[rows[i] - batch.offset(b)]);
       }
       offsets_.push_back(static_cast<Index>(i));
+      wholes_.push_back(positions.whole_extent());
     }
   }
 
@@ -129,6 +134,7 @@ class BatchLayout {
         result.positions_.insert(result.positions_.end(), first, first + rows.count);
       }
       result.offsets_.push_back(result.rows() + rows.count);
+      result.wholes_.push_back(positions(b).whole_extent());
     }
     if (result.rows() > 0 && positions_.empty()) result.first_position_ = std::max(begin, first_position_);
     return result;
@@ -155,13 +161,15 @@ class BatchLayout {
   }
   /// Position of each row of sequence b in its own sequence.
   [[nodiscard]] Positions positions(Index b) const {
-    return {first_position_, length(b), positions_.empty() ? nullptr : positions_.data() + offset(b)};
+    return {first_position_, length(b), positions_.empty() ? nullptr : positions_.data() + offset(b),
+            wholes_.empty() ? 0 : wholes_[static_cast<std::size_t>(b)]};
   }
   [[nodiscard]] bool operator==(const BatchLayout&) const = default;
 
  private:
   std::vector<Index> offsets_{0};
   std::vector<Index> positions_;
+  std::vector<Index> wholes_;  // extent of each sequence, where these are parts
   Index first_position_ = 0;  // of the first row of each sequence, where positions are not listed
 };
 

@@ -30,11 +30,12 @@ inline constexpr EnumNames<Sharing, 4> sharing_names{{{"none", Sharing::none},
                                                       {"headwise", Sharing::headwise},
                                                       {"key_value", Sharing::key_value},
                                                       {"layerwise", Sharing::layerwise}}};
-inline constexpr EnumNames<ProjectionKind, 7> projection_kind_names{
+inline constexpr EnumNames<ProjectionKind, 8> projection_kind_names{
     {{"learned", ProjectionKind::learned},
      {"gaussian", ProjectionKind::gaussian},
      {"rademacher", ProjectionKind::rademacher},
      {"mean_pooling", ProjectionKind::mean_pooling},
+     {"growing_pooling", ProjectionKind::growing_pooling},
      {"max_pooling", ProjectionKind::max_pooling},
      {"convolution", ProjectionKind::convolution},
      {"depthwise_convolution", ProjectionKind::depthwise_convolution}}};

@@ -66,7 +66,8 @@ void grow_projections(const ProjectionSet<T>& from, ProjectionSet<T>& to, Growth
   detail::require(encoder.mechanism == Mechanism::linformer, ErrorCode::unsupported, "encoder", "a Linformer",
                   "one of softmax attention");
   const ProjectionKind kind = encoder.projection.kind;
-  const bool is_pooling = kind == ProjectionKind::mean_pooling || kind == ProjectionKind::max_pooling;
+  const bool is_pooling = kind == ProjectionKind::mean_pooling || kind == ProjectionKind::growing_pooling ||
+                          kind == ProjectionKind::max_pooling;
   detail::require(kind == ProjectionKind::learned || is_pooling, ErrorCode::unsupported, "projection",
                   "learned E and F, or pooling", "fixed ones or a convolution");
   detail::require_config(growth.sequence_length >= encoder.sequence_length, "sequence_length",
@@ -76,7 +77,7 @@ void grow_projections(const ProjectionSet<T>& from, ProjectionSet<T>& to, Growth
 }
 
 // A Linformer for longer texts: E and F grow as configured, a table of positions is repeated from its start, all other
-// weights are copied. Pooling has no weights: its windows become longer. All throw Error as `grown_config`, and
+// weights are copied. Pooling has no weights: windows of positions become longer, those of a text are what they were. All throw Error as `grown_config`, and
 // unsupported for a model that holds a part of its positions.
 
 template <Scalar T>
