@@ -41,8 +41,8 @@ and tiled, over sequence length n and projected length k.
   --n=LIST              sequence lengths instead of the grid's; the baselines take them all
   --k=LIST              projected lengths instead of the grid's; those below n are measured
   --sharing=LIST        none, headwise, key_value (default), layerwise
-  --projection=KIND     learned (default), gaussian, rademacher, mean_pooling, max_pooling, convolution,
-                        depthwise_convolution
+  --projection=KIND     learned (default), gaussian, rademacher, mean_pooling, growing_pooling, max_pooling,
+                        convolution, depthwise_convolution
   --order=ORDER         auto (default, the planner's choice), direct, reassociated, absorbed
   --form=FORM           plain (default), frozen, frozen_bf16: weights as they train, or packed once for inference
   --width=D             model width (512)
@@ -71,6 +71,7 @@ constexpr std::pair<const char*, ProjectionKind> projections[] = {
     {"gaussian", ProjectionKind::gaussian},
     {"rademacher", ProjectionKind::rademacher},
     {"mean_pooling", ProjectionKind::mean_pooling},
+    {"growing_pooling", ProjectionKind::growing_pooling},
     {"max_pooling", ProjectionKind::max_pooling},
     {"convolution", ProjectionKind::convolution},
     {"depthwise_convolution", ProjectionKind::depthwise_convolution}};

@@ -350,7 +350,8 @@ TEST_CASE("the second call of a shape allocates nothing", "[allocation]") {
   };
   for (const auto kind :
        {ProjectionKind::learned, ProjectionKind::gaussian, ProjectionKind::rademacher, ProjectionKind::mean_pooling,
-        ProjectionKind::max_pooling, ProjectionKind::convolution, ProjectionKind::depthwise_convolution}) {
+        ProjectionKind::growing_pooling, ProjectionKind::max_pooling, ProjectionKind::convolution,
+        ProjectionKind::depthwise_convolution}) {
     for (const auto sharing : {Sharing::none, Sharing::headwise, Sharing::key_value}) {
       const LinformerAttention<float> plain(config_of(kind, sharing), 1);
       const auto frozen = plain.frozen(), half = plain.frozen(Precision::bf16);

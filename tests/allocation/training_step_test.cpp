@@ -101,8 +101,9 @@ TEST_CASE("the second training step of a shape allocates nothing", "[allocation]
     for (const auto mechanism : {Mechanism::softmax, Mechanism::softmax_tiled}) {
       check_language_model(config_of(mechanism, Sharing::key_value, false), false, threads);
     }
-    for (const auto kind : {ProjectionKind::gaussian, ProjectionKind::rademacher, ProjectionKind::mean_pooling,
-                            ProjectionKind::max_pooling, ProjectionKind::convolution}) {
+    for (const auto kind :
+         {ProjectionKind::gaussian, ProjectionKind::rademacher, ProjectionKind::mean_pooling,
+          ProjectionKind::growing_pooling, ProjectionKind::max_pooling, ProjectionKind::convolution}) {
       EncoderConfig config = config_of(Mechanism::linformer, Sharing::headwise, false);
       config.projection.kind = kind;
       config.projection.bias = kind == ProjectionKind::convolution;

@@ -38,6 +38,7 @@ const Variant variants[] = {
     {Mechanism::linformer, ProjectionKind::gaussian, Order::direct},
     {Mechanism::linformer, ProjectionKind::rademacher, Order::reassociated},
     {Mechanism::linformer, ProjectionKind::mean_pooling, Order::reassociated},
+    {Mechanism::linformer, ProjectionKind::growing_pooling, Order::reassociated},
     {Mechanism::linformer, ProjectionKind::max_pooling, Order::direct},
     {Mechanism::softmax, ProjectionKind::learned, {}},
     {Mechanism::softmax_tiled, ProjectionKind::learned, {}},

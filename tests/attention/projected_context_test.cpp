@@ -84,6 +84,22 @@ TEST_CASE("streamed in chunks of any size equals the formula and one call") {
   });
 }
 
+TEST_CASE("windows of a text are the same whatever cuts it is projected in") {
+  const auto attention = random_attention<float>({.sequence_length = 2 * document_length,
+                                                  .model_width = 6,
+                                                  .heads = 2,
+                                                  .projected_length = 9,
+                                                  .projection = {.kind = ProjectionKind::growing_pooling}});
+  const Matrix<float> x = random_matrix<float>(document_length, 6, 1);
+  const auto expected = oracle::forward(oracle::describe(attention, 5), exact(x), exact(x),
+                                        {.longest_sum = cut_length(2 * document_length)});
+  for (const Order order : {Order::direct, Order::reassociated}) {
+    Matrix<float> y;
+    attention.forward(x, y, {.order = order});
+    CHECK(worst_ratio(y, expected.y, expected.y_error) <= 1);
+  }
+}
+
 TEST_CASE("chunks in any order and merged parts equal the whole") {
   for_each_layer([](const auto& attention, Order order) {
     const Matrix<float> x = random_matrix<float>(document_length, 6, 1), queries = x.topRows(40);

@@ -105,8 +105,8 @@ TEST_CASE("what calls keep of a projected context has a limit, where no tensor t
   EncoderConfig config = claiming_config();  // D = 8
   config.positions = PositionKind::none;
   const Index most = computed_values_limit / 8;
-  for (const ProjectionKind kind : {ProjectionKind::mean_pooling, ProjectionKind::max_pooling, ProjectionKind::gaussian,
-                                    ProjectionKind::rademacher}) {
+  for (const ProjectionKind kind : {ProjectionKind::mean_pooling, ProjectionKind::growing_pooling,
+                                    ProjectionKind::max_pooling, ProjectionKind::gaussian, ProjectionKind::rademacher}) {
     config.projection = {.kind = kind};
     for (const Sharing sharing : {Sharing::none, Sharing::headwise, Sharing::key_value, Sharing::layerwise}) {
       config.sharing = sharing;

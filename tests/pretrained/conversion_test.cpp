@@ -46,7 +46,8 @@ TEST_CASE("with k = n a converted encoder is the original", "[conversion]") {
   Resources resources(1);
   const Encoder<double> original = original_encoder();
   for (const Sharing sharing : {Sharing::none, Sharing::headwise, Sharing::key_value, Sharing::layerwise}) {
-    for (const ProjectionKind kind : {ProjectionKind::learned, ProjectionKind::mean_pooling}) {
+    for (const ProjectionKind kind :
+         {ProjectionKind::learned, ProjectionKind::mean_pooling, ProjectionKind::growing_pooling}) {
       const Encoder<double> linformer =
           to_linformer(original, {.projected_length = 24, .sharing = sharing, .projection = {.kind = kind}});
       // A learned E takes a shorter sequence as padded with zeros, which softmax attention does not.

@@ -91,10 +91,15 @@ TEST_CASE("a tiled Linformer gives for short texts what it gave", "[growth]") {
 
 TEST_CASE("pooling grows without weights, and heads come along", "[growth]") {
   Resources resources(1);
-  EncoderConfig pooling = growing_config(ProjectionKind::mean_pooling);
-  pooling.projection.bias = false;
-  const Encoder<double> encoder(pooling, 3);
-  CHECK(grow(encoder, {.sequence_length = 50}).config().sequence_length == 50);
+  for (const ProjectionKind kind : {ProjectionKind::mean_pooling, ProjectionKind::growing_pooling}) {
+    EncoderConfig pooling = growing_config(kind);
+    pooling.projection.bias = false;
+    const Encoder<double> encoder(pooling, 3), longer = grow(encoder, {.sequence_length = 50});
+    CHECK(longer.config().sequence_length == 50);
+    if (kind == ProjectionKind::growing_pooling) {  // whose windows are the text's
+      CHECK(longer(tokens_of_length(20), resources.execution) == encoder(tokens_of_length(20), resources.execution));
+    }
+  }
   const SequenceClassifier<double> classifier(growing_config(), 3, Pooling::mean, 5);
   const MaskedLanguageModel<double> model(growing_config(), 5);
   const GrowthConfig growth{.sequence_length = 48, .growth = Growth::tiled};
