@@ -139,7 +139,9 @@ int run(Options options) {
     detail::require(!fitted || !options.files.empty(), ErrorCode::invalid_configuration, "--start fitted",
                     "texts to fit to", "none");
     result = to_linformer(original, options.conversion.config());
-    report.update({{"start", options.conversion.start}, {"seed", options.conversion.seed}});
+    const bool learned = result.config().projection.kind == ProjectionKind::learned;
+    report.update({{"start", learned ? options.conversion.start : options.conversion.encoder.projection},
+                   {"seed", options.conversion.seed}});
     if (!options.files.empty()) {
       const Texts texts =
           read_texts(options, original, std::min(original.config().sequence_length, result.config().sequence_length));

@@ -193,14 +193,15 @@ def plot_ablation(cells, title, matplotlib, pyplot, directory, name):
 
 
 def plot_healing(scores, title, matplotlib, pyplot, directory, name):
-    """A panel for each study: accuracy against steps of healing, each seed and their mean, a line for each k."""
+    """A panel for each study: accuracy against steps of healing, each seed and their mean, a line for each k and
+    kind of projection."""
     studies = {}
     for score in scores:
         if score["task"].startswith("minilm_"):
-            healed = re.fullmatch(r"k(\d+)-(\d+)", score["pretrained"])
-            k, steps = map(int, healed.groups()) if healed else (None, 0)
+            healed = re.fullmatch(r"(growing_)?k(\d+)-(\d+)", score["pretrained"])
+            line = (int(healed[2]), bool(healed[1])) if healed else None
             study = studies.setdefault(score["task"], {})
-            study.setdefault(k, {}).setdefault(steps, []).append(score["accuracy"])
+            study.setdefault(line, {}).setdefault(int(healed[3]) if healed else 0, []).append(score["accuracy"])
     if not studies:
         sys.exit("plot_training.py: no score of a study of healing")
     figure, panels = new_figure(pyplot, len(studies), title,
@@ -210,12 +211,13 @@ def plot_healing(scores, title, matplotlib, pyplot, directory, name):
         if softmax:
             axes.axhspan(min(softmax), max(softmax), color=COLOURS[-1], alpha=0.15, linewidth=0)
             axes.axhline(statistics.mean(softmax), color=COLOURS[-1], linestyle="--", label="softmax")
-        for i, (k, at) in enumerate(sorted(lines.items())):
+        for i, ((k, growing), at) in enumerate(sorted(lines.items())):
             for steps, values in at.items():
                 axes.plot([steps] * len(values), values, "o", color=COLOURS[i], alpha=0.45, markersize=5,
                           markeredgewidth=0)
             axes.plot(sorted(at), [statistics.mean(at[steps]) for steps in sorted(at)], color=COLOURS[i], linewidth=2,
-                      marker="o", markersize=4.5, markeredgecolor="white", markeredgewidth=0.7, label=f"k = {k}")
+                      marker="o", markersize=4.5, markeredgecolor="white", markeredgewidth=0.7,
+                      label=f"k = {k}" + (", growing pooling" if growing else ""))
         prepare(axes, study)
         axes.set_xlabel("steps of healing")
         axes.set_xscale("symlog", linthresh=100)

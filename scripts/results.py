@@ -53,7 +53,7 @@ def table(head, rows):
 
 
 def healed_accuracy(scores):
-    """Of softmax attention and of Linformers k<k>-<steps of healing>, study by study."""
+    """Of softmax attention and of Linformers [growing_]k<k>-<steps of healing>, study by study."""
     for task in sorted({score["task"] for score in scores if score["task"].startswith("minilm_")}):
         accuracy, last = {}, {}
         for score in scores:
@@ -63,8 +63,9 @@ def healed_accuracy(scores):
         softmax = statistics.mean(accuracy["softmax"])
         rows = [["softmax", "", accuracy["softmax"], last["softmax"]]]
         for model in sorted(set(accuracy) - {"softmax"}, key=lambda name: [int(n) for n in re.findall(r"\d+", name)]):
-            k, steps = re.fullmatch(r"k(\d+)-(\d+)", model).groups()
-            rows.append([f"k = {k}", f"{int(steps):,}", accuracy[model], last[model]])
+            growing, k, steps = re.fullmatch(r"(growing_)?k(\d+)-(\d+)", model).groups()
+            rows.append([f"k = {k}" + (", growing pooling" if growing else ""), f"{int(steps):,}", accuracy[model],
+                         last[model]])
         print(f"### {task}: accuracy, %, after healing and the same fine-tuning\n")
         table(["attention", "steps of healing", "by seed", "mean", "below softmax", "mean after the last step"],
               [[name, steps, ", ".join(f"{each:.1f}" for each in its), f"{statistics.mean(its):.1f}",

@@ -79,33 +79,46 @@ convert_minilm() { # convert_minilm <output> <arguments>…
   timed "$1" "$programs/convert" build/minilm "${@:2}" --threads "${THREADS:-2}" --output "$1"
 }
 
-# study <name> <n> <steps> <k>…: MiniLM and Linformers made of it, healed by <steps> to <name>/k<k>-<steps> as the array
-# heal says and fine-tuned as the array tune says. Seed 1 comes first, then other seeds, then other steps for the first k.
+# study <name> <n> <three seeds> <one seed> <k>…: MiniLM and Linformers made of it, named <projection>k<k>-<steps of
+# healing>, healed as the array heal says and fine-tuned as the array tune says; growing_k<k> has growing pooling, k<k> a
+# learned E, fitted. Beside them what each start and k alone costs.
 study() {
-  local name=$1 n=$2 healed=$3 ks=("${@:4}") at=$folder/$1 judged k start steps seed
+  local name=$1 n=$2 three=$3 one=$4 ks=("${@:5}") at=$folder/$1 judged k start seed model
   judged=$(wc -l <"$at/judge.txt")
+  start_of() { # start_of <projection>k<k>: what is healed
+    case $1 in
+      growing_k*)
+        convert_minilm "$at/$1-0" "$at/judge.txt" --length "$n" --projected-length "${1#growing_k}" \
+          --projection growing_pooling --texts "$judged"
+        ;;
+      k*)
+        convert_minilm "$at/$1-0" "$at"/{fit,judge}.txt --length "$n" --projected-length "${1#k}" --start fitted \
+          --fit-texts "$(wc -l <"$at/fit.txt")" --fit-iterations 160 --ridge 1e-4 --texts "$judged"
+        ;;
+    esac
+  }
+  of_study() { # of_study <model> <seed>
+    local model=$at/$1 steps=${1##*-}
+    [ "$1" = softmax ] || start_of "${1%-*}"
+    [ -f "$model/config.json" ] || # its last file
+      timed "$model" "$programs/distill" build/minilm "${model%-*}-0" "$at"/{judge,heal}.txt --validation "$judged" \
+        --train all --hidden-states 10 --steps "$steps" --warmup $((steps / 10)) --evaluate-every 50 "${heal[@]}" \
+        --threads "${THREADS:-2}" --output "$model"
+    finetune "$name" "$model" "$2" "${tune[@]}"
+  }
   convert_minilm "$at/softmax" --mechanism softmax
   for k in "${ks[@]}"; do
-    convert_minilm "$at/k$k-0" "$at"/{fit,judge}.txt --length "$n" --projected-length "$k" --start fitted \
-      --fit-texts "$(wc -l <"$at/fit.txt")" --fit-iterations 160 --ridge 1e-4 --texts "$judged"
+    start_of "growing_k$k"
+    start_of "k$k"
     for start in growing_windows mean_pooling gaussian; do
       convert_minilm "$at/k$k-$start" "$at/judge.txt" --length "$n" --projected-length "$k" --start "$start" \
         --texts "$judged"
     done
   done
-  of_study() { # of_study <k> <steps> <seed>
-    local model=$at/k$1-$2
-    [ -f "$model/config.json" ] || # its last file
-      timed "$model" "$programs/distill" build/minilm "$at/k$1-0" "$at"/{judge,heal}.txt --validation "$judged" \
-        --train all --hidden-states 10 --steps "$2" --warmup $(($2 / 10)) --evaluate-every 50 "${heal[@]}" \
-        --threads "${THREADS:-2}" --output "$model"
-    finetune "$name" "$model" "$3" "${tune[@]}"
-  }
   for seed in 1 2 3; do
-    finetune "$name" "$at/softmax" "$seed" "${tune[@]}"
-    for k in "${ks[@]}"; do of_study "$k" "$healed" "$seed"; done
+    for model in softmax $three; do of_study "$model" "$seed"; done
   done
-  for steps in 0 $((healed / 4)); do of_study "${ks[0]}" "$steps" 1; done
+  for model in $one; do of_study "$model" 1; done
 }
 
 for stage in "${stages[@]}"; do
@@ -158,7 +171,7 @@ for stage in "${stages[@]}"; do
       tail -n +2 "$data/sst2/train.tsv" | cut -f1 | split_texts minilm_sst2 512 256
       heal=(--batch 64 --learning-rate 2e-4)
       tune=("$data/sst2/train.tsv" --validation "$data/sst2/dev.tsv" --batch 32 --epochs 1 --learning-rate 1e-4)
-      every=500 study minilm_sst2 64 400 32
+      every=500 study minilm_sst2 64 k32-400 'k32-0 k32-100 growing_k32-0' 32
       ;;
     minilm_imdb) # and of reviews, healed on those of the whole training split
       scripts/fetch_minilm.sh build/minilm
@@ -167,7 +180,7 @@ for stage in "${stages[@]}"; do
       heal=(--batch 8 --learning-rate 1e-4)
       tune=("$data/imdb/train_5k.tsv" --validation "$data/imdb/test_5k.tsv" --text text --batch 16 --epochs 1
         --learning-rate 1e-4)
-      study minilm_imdb 512 1600 128 256
+      study minilm_imdb 512 'growing_k128-400 growing_k256-0' 'growing_k128-0 k128-0 k128-1600 k256-0' 128 256
       ;;
     spectrum) # of a pretrained encoder's attention, n = 512
       scripts/fetch_minilm.sh build/minilm
